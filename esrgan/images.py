@@ -1,0 +1,114 @@
+"""Files to pixels and back. Whatever is wrong with a file is an `ImageError` of one sentence that names it."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .files import replacing
+
+MAX_PIXELS = 100_000_000
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+class ImageError(ValueError):
+    """A file that cannot be used as a photo; the message says which and why."""
+
+
+def read_image(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a photo to 8-bit RGB, upright (EXIF orientation applied), transparency over white.
+
+    Args:
+        source: a path, or a file's content.
+        name: what to call it in messages; the path's own name if left out.
+        max_pixels: width times height above which the file is refused, before it is decoded.
+
+    Raises:
+        ImageError: not an image, damaged, or too large.
+    """
+    name = name or (str(source) if not isinstance(source, bytes) else "the image")
+    too_many = f"more than the limit of {max_pixels / 1e6:g} megapixels; shrink or crop it."
+    try:
+        with (
+            warnings.catch_warnings(),
+            Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image,
+        ):
+            warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata; what matters raises
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ImageError(f"{name}: {width} x {height} pixels are {too_many}")
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: its pixels are {too_many}") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or GIF.") from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: no such file.") from error
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError) as error:
+        raise ImageError(f"{name}: the image is damaged and cannot be decoded ({error}).") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bit; Pillow's own conversion would clip everything above 255 to white
+        image = Image.fromarray((np.asarray(image).astype(np.uint32).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def write_image(image: Image.Image, path: Path) -> None:
+    """Write a photo in the format of its extension, lossless where the format can be; replaces `path` in one move."""
+    format_ = Image.registered_extensions().get(path.suffix.lower())
+    if format_ is None or format_ not in Image.SAVE:
+        raise ImageError(
+            f"{path}: {path.suffix or 'no extension'} is not an image format that can be written; use .png."
+        )
+    options = SAVE_OPTIONS.get(format_, {})
+    with replacing(path) as beside:
+        image.save(beside, format_, **options)
+
+
+def find_images(path: Path) -> list[Path]:
+    """The file itself, or all images below a folder, sorted.
+
+    Raises:
+        ImageError: nothing there.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise ImageError(f"{path}: no such file or folder.")
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS and file.is_file())
+    if not found:
+        raise ImageError(f"{path}: no images in this folder ({', '.join(sorted(EXTENSIONS))}).")
+    return found
+
+
+def shrink(image: Image.Image, scale: int) -> Image.Image:
+    """Reduce by Pillow's antialiased bicubic: the low resolution of the protocol."""
+    return image.resize((image.width // scale, image.height // scale), Image.Resampling.BICUBIC)
+
+
+def enlarge(image: Image.Image, scale: int) -> Image.Image:
+    """Enlarge by Pillow's bicubic: the baseline of every table."""
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)
+
+
+def crop_to_multiple(image: Image.Image, scale: int) -> Image.Image:
+    """Cut the right and bottom edges so that `scale` divides both sides: the ground truth of the protocol.
+
+    Raises:
+        ImageError: a side is shorter than `scale`.
+    """
+    width, height = image.width - image.width % scale, image.height - image.height % scale
+    if not width or not height:
+        raise ImageError(f"{image.width} x {image.height} pixels: too small to be shrunk by {scale}.")
+    return image.crop((0, 0, width, height))

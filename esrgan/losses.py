@@ -1,0 +1,82 @@
+"""The terms of ESRGAN's objective: perceptual, adversarial (relativistic average or Wasserstein), gradient penalty.
+
+The pixel term is `torch.nn.functional.l1_loss`.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .compat import torchvision
+from .distributed import batch_mean
+
+
+class PerceptualLoss(nn.Module):
+    """L1 distance of VGG19's conv5_4 features before activation (ESRGAN section 3.3).
+
+    torchvision's ImageNet weights are downloaded on first use; `TORCH_HOME` names the folder that keeps them.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        vgg = torchvision.models.vgg19(weights=torchvision.models.VGG19_Weights.IMAGENET1K_V1)
+        self.features = vgg.features[:35].eval().requires_grad_(False)
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Distance of two batches of RGB in 0..1, shape (N, 3, H, W), H and W at least 32."""
+        with torch.no_grad():
+            target = self._extract(real)
+        return F.l1_loss(self._extract(fake).float(), target.float())
+
+    def _extract(self, x: Tensor) -> Tensor:
+        return self.features((x - self.mean) / self.std)
+
+
+def relativistic_loss(upper: Tensor, lower: Tensor) -> Tensor:
+    """Relativistic average loss (ESRGAN equations 1 to 4): `upper` should look more real than the average of `lower`.
+
+    The discriminator's loss is `relativistic_loss(real, fake)`, the generator's `relativistic_loss(fake, real)`.
+
+    Args:
+        upper: logits of shape (N, 1).
+        lower: logits of shape (N, 1).
+    """
+    above = upper - batch_mean(lower.mean())
+    below = lower - batch_mean(upper.mean())
+    return F.softplus(-above).mean() + F.softplus(below).mean()
+
+
+def wasserstein_loss(upper: Tensor, lower: Tensor) -> Tensor:
+    """Difference of the critic's means (WGAN, arXiv:1701.07875): the negative distance for the critic.
+
+    The critic's loss is `wasserstein_loss(real, fake)` = mean(fake) - mean(real). The generator's has the same form
+    with the two exchanged; the mean of real is constant for it, so its gradients are those of WGAN's -mean(fake).
+    """
+    return lower.mean() - upper.mean()
+
+
+ADVERSARIAL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "ragan": relativistic_loss,
+    "wgan-gp": wasserstein_loss,
+}
+
+
+def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """Mean squared deviation from 1 of the critic's gradient norm between real and fake (WGAN-GP, arXiv:1704.00028).
+
+    Args:
+        discriminator: maps (N, 3, H, W) to (N, 1).
+        real: crops in 0..1, shape (N, 3, H, W), float32.
+        fake: the same, detached from the generator.
+        mix: where between fake (0) and real (1) each penalty is taken, shape (N,), uniform in 0..1.
+    """
+    between = torch.lerp(fake, real, mix.view(-1, 1, 1, 1)).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

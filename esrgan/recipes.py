@@ -1,0 +1,77 @@
+"""What `--recipe paper` and `--recipe esrgan` mean: every setting of a training, with the source of its number."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+LI = "Li, DAML 2023, section 2.3"
+ESRGAN = "Wang et al., arXiv:1809.00219, section 4.1"
+OURS = "ours, for data sets of 100 photos"
+
+
+def setting(value: Any, meaning: str, source: str) -> Any:
+    """A dataclass field with its meaning and where the number comes from."""
+    return dataclasses.field(default=value, metadata={"meaning": meaning, "source": source})
+
+
+@dataclass(frozen=True)
+class Esrgan:
+    """ESRGAN's two stages, with its long schedules shortened for small data sets."""
+
+    num_blocks: int = setting(23, "RRDBs in the generator", ESRGAN)
+    num_features: int = setting(64, "channels of the generator's trunk", "BasicSR's RRDBNet")
+    growth_channels: int = setting(32, "channels that each dense convolution adds", "BasicSR's RRDBNet")
+    psnr_steps: int = setting(20_000, "optimiser steps of the L1 stage", f"{OURS}; ESRGAN: 1 000 000")
+    gan_steps: int = setting(10_000, "optimiser steps of the adversarial stage", f"{OURS}; ESRGAN: 400 000")
+    train_batch_size: int = setting(8, "photos a step, on each process", f"{OURS}; ESRGAN: 16")
+    crop_size: int = setting(128, "side of the high-resolution crops, pixels", ESRGAN)
+    psnr_learning_rate: float = setting(4e-4, "Adam's learning rate in the L1 stage", f"{OURS}; ESRGAN: 2e-4")
+    learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", ESRGAN)
+    discriminator_learning_rate: float = setting(1e-4, "the discriminator's learning rate", ESRGAN)
+    lr_scheduler: str = setting(
+        "cosine", "cosine (to 1 %% of the rate) or constant", f"{OURS}; ESRGAN: halved four times"
+    )
+    lr_warmup_steps: int = setting(100, "steps over which the rate rises linearly, in each stage", OURS)
+    adversarial: str = setting("ragan", "ragan (relativistic average) or wgan-gp", ESRGAN)
+    discriminator_norm: str = setting(
+        "batch", "batch, spectral or none", "SRGAN's discriminator, as in ESRGAN section 3.2"
+    )
+    perceptual_weight: float = setting(1.0, "weight of the VGG19 term", "ESRGAN equation 3")
+    adversarial_weight: float = setting(5e-3, "weight of the adversarial term, lambda", ESRGAN)
+    pixel_weight: float = setting(1e-2, "weight of the L1 term, eta", ESRGAN)
+    gradient_penalty_weight: float = setting(0.0, "weight of the gradient penalty; 0 leaves it out", "ESRGAN has none")
+    ema_decay: float = setting(
+        0.999, "decay of the averaged weights, which are the ones kept; 0: no average", "BasicSR"
+    )
+    horizontal_flip: float = setting(0.5, "probability of a horizontal flip", ESRGAN)
+    rotation: float = setting(0.5, "probability of a rotation by 90 degrees", ESRGAN)
+    dataloader_num_workers: int = setting(4, "processes that cut crops; 0: the training process itself", OURS)
+    seed: int = setting(0, "decides the start weights, the order of photos, crops and augmentations", OURS)
+
+
+@dataclass(frozen=True)
+class Paper(Esrgan):
+    """What "Super-Resolution Analysis of Animal Images Based on ESRGAN Model" ran, from scratch.
+
+    It speaks of 2000 iterations and of 5 training cycles; its curves end at 2000, so the cycles are taken as fifths.
+    """
+
+    psnr_steps: int = setting(0, "optimiser steps of the L1 stage", "the paper has no such stage")
+    gan_steps: int = setting(2000, "optimiser steps of the adversarial stage", LI)
+    train_batch_size: int = setting(8, "photos a step, on each process", LI)
+    crop_size: int = setting(128, "side of the high-resolution crops, pixels", "not given; ESRGAN's")
+    learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", LI)
+    discriminator_learning_rate: float = setting(1e-4, "the discriminator's learning rate", LI)
+    lr_scheduler: str = setting("constant", "cosine (to 1 %% of the rate) or constant", "the paper has no schedule")
+    lr_warmup_steps: int = setting(0, "steps over which the rate rises linearly, in each stage", "the paper has none")
+    adversarial: str = setting("ragan", "ragan (relativistic average) or wgan-gp", "Li, DAML 2023, equations 3 and 4")
+    gradient_penalty_weight: float = setting(10.0, "weight of the gradient penalty; 0 leaves it out", LI)
+    ema_decay: float = setting(
+        0.0, "decay of the averaged weights, which are the ones kept; 0: no average", "the paper has none"
+    )
+    horizontal_flip: float = setting(0.5, "probability of a horizontal flip", "Li, DAML 2023, section 2.1")
+    rotation: float = setting(0.5, "probability of a rotation by 90 degrees", "Li, DAML 2023, section 2.1")
+    dataloader_num_workers: int = setting(4, "processes that cut crops; 0: the training process itself", LI)
+
+
+RECIPES: dict[str, type[Esrgan]] = {"esrgan": Esrgan, "paper": Paper}

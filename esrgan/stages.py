@@ -1,0 +1,128 @@
+"""The two stages of a training, each with its networks, optimisers and the losses of one step."""
+
+from functools import partial
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .discriminator import Discriminator
+from .generator import Generator
+from .losses import ADVERSARIAL_LOSSES, PerceptualLoss, gradient_penalty
+from .recipes import Esrgan
+
+Losses = dict[str, Tensor]
+
+
+class Stage(Protocol):
+    """What the loop needs of a stage."""
+
+    name: str
+    steps: int
+    learning_rate: float
+
+    def set_rate(self, factor: float) -> None:
+        """Set the learning rates to this part of the recipe's."""
+
+    def step(self, low: Tensor, high: Tensor, mix: Tensor) -> Losses:
+        """One forward and backward of each network; the losses, detached.
+
+        Args:
+            low: float (N, 3, H, W) in 0..1, channels last.
+            high: float (N, 3, 4H, 4W) in 0..1, channels last.
+            mix: float (N,) in 0..1.
+        """
+
+
+def _adam(model: nn.Module, rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(model.parameters(), rate, betas=(0.9, 0.99), fused=True)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+class PsnrStage:
+    """L1 alone, for the most exact pixels; where ESRGAN starts (section 4.1)."""
+
+    name = "psnr"
+
+    def __init__(self, accelerator: Accelerator, recipe: Esrgan, generator: Generator) -> None:
+        self.steps = recipe.psnr_steps
+        self.learning_rate = recipe.psnr_learning_rate
+        self.accelerator = accelerator
+        self.generator, self.optimizer = accelerator.prepare(generator, _adam(generator, self.learning_rate))
+
+    def set_rate(self, factor: float) -> None:
+        _set_rate(self.optimizer, factor * self.learning_rate)
+
+    def step(self, low: Tensor, high: Tensor, mix: Tensor) -> Losses:
+        with self.accelerator.accumulate(self.generator):
+            loss = F.l1_loss(self.generator(low), high)
+            self.accelerator.backward(loss)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        return {"pixel": loss.detach()}
+
+
+class GanStage:
+    """Perceptual + adversarial + L1 for the generator, against a critic that learns beside it (ESRGAN equation 3)."""
+
+    name = "gan"
+
+    def __init__(self, accelerator: Accelerator, recipe: Esrgan, generator: Generator) -> None:
+        self.steps = recipe.gan_steps
+        self.learning_rate = recipe.learning_rate
+        self.accelerator = accelerator
+        self.recipe = recipe
+        self.adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
+        self.perceptual = PerceptualLoss()
+        self.critic = Discriminator(recipe.crop_size, norm=recipe.discriminator_norm)
+        for model in (self.perceptual, self.critic):
+            model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator, self.discriminator, self.optimizer, self.discriminator_optimizer = accelerator.prepare(
+            generator,
+            self.critic,
+            _adam(generator, recipe.learning_rate),
+            _adam(self.critic, recipe.discriminator_learning_rate),
+        )
+
+    def set_rate(self, factor: float) -> None:
+        _set_rate(self.optimizer, factor * self.recipe.learning_rate)
+        _set_rate(self.discriminator_optimizer, factor * self.recipe.discriminator_learning_rate)
+
+    def step(self, low: Tensor, high: Tensor, mix: Tensor) -> Losses:
+        recipe = self.recipe
+        with self.accelerator.accumulate(self.generator, self.discriminator):
+            real = self.discriminator(high)
+
+            self.critic.requires_grad_(False)
+            upscaled = self.generator(low)
+            losses = {"pixel": F.l1_loss(upscaled, high)}
+            with self.accelerator.autocast():
+                losses["perceptual"] = self.perceptual(upscaled, high)
+            losses["adversarial"] = self.adversarial(self.critic(upscaled).float(), real.detach())
+            losses["generator"] = (
+                recipe.perceptual_weight * losses["perceptual"]
+                + recipe.adversarial_weight * losses["adversarial"]
+                + recipe.pixel_weight * losses["pixel"]
+            )
+            self.accelerator.backward(losses["generator"])
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+
+            self.critic.requires_grad_(True)
+            fake = upscaled.detach()
+            losses["discriminator"] = self.adversarial(real, self.discriminator(fake))
+            if recipe.gradient_penalty_weight:
+                # accelerate wraps the forward of the instance in autocast; that of the class computes in float32
+                exact = partial(Discriminator.forward, self.critic)
+                losses["penalty"] = recipe.gradient_penalty_weight * gradient_penalty(exact, high, fake.float(), mix)
+                losses["discriminator"] = losses["discriminator"] + losses["penalty"]
+            self.accelerator.backward(losses["discriminator"])
+            self.discriminator_optimizer.step()
+            self.discriminator_optimizer.zero_grad()
+        return {name: loss.detach() for name, loss in losses.items()}

@@ -1,0 +1,359 @@
+"""A training from photos to weights: the loop that both stages share, averaging, validation, checkpoints and resume."""
+
+import json
+import logging
+import math
+import os
+import shutil
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.utils import set_seed
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from .data import PairedCrops, Photos
+from .evaluation import bicubic, mean_scores
+from .files import replacing
+from .generator import Generator
+from .history import History
+from .machine import has_fast_bf16
+from .recipes import Esrgan
+from .stages import GanStage, Losses, PsnrStage, Stage
+from .upscaler import Upscaler
+
+logger = logging.getLogger(__name__)
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+STAGES: tuple[type[PsnrStage] | type[GanStage], ...] = (PsnrStage, GanStage)
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot begin or go on; the message says why and what to do."""
+
+
+class Stopped(Exception):
+    """The training was asked to stop, and has saved."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything about a run that does not change its outcome.
+
+    Attributes:
+        output_dir: gets `psnr/` and `gan/` (the generator after each stage, as a model folder), `psnr-best/` and
+            `gan-best/` (the one with the highest validation PSNR-Y), `recipe.json`, `history.csv`, `curves.png` and
+            `checkpoints/`.
+        validation: paths of photos that the averaged weights are measured on.
+        validation_steps: steps between two measurements.
+        checkpointing_steps: steps between two checkpoints.
+        checkpoints_total_limit: how many checkpoints are kept.
+        resume_from_checkpoint: a checkpoint folder, or `latest`.
+        init_from: what `Generator.from_pretrained` takes: weights to start from.
+        logging_steps: steps between two looks at the losses.
+    """
+
+    output_dir: Path
+    validation: tuple[Path, ...] = ()
+    validation_steps: int = 500
+    checkpointing_steps: int = 500
+    checkpoints_total_limit: int = 2
+    resume_from_checkpoint: str | None = None
+    init_from: str | None = None
+    logging_steps: int = 10
+
+
+def make_accelerator(mixed_precision: str | None, output_dir: Path, **kwargs: Any) -> Accelerator:
+    """An Accelerator whose precision, where neither the caller nor accelerate's configuration says, is the fast one.
+
+    Args:
+        mixed_precision: `no`, `fp16`, `bf16`, or None to choose.
+        output_dir: where trackers write.
+        **kwargs: further arguments of `Accelerator`.
+    """
+    configured = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if mixed_precision is None and configured == "no" and has_fast_bf16(PartialState().device):
+        mixed_precision = "bf16"
+    return Accelerator(
+        mixed_precision=mixed_precision,
+        project_dir=output_dir,
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        **kwargs,
+    )
+
+
+def rate_factor(step: int, recipe: Esrgan, steps: int) -> float:
+    """The part of the learning rate in force at `step` (counted from 0) of a stage of `steps`."""
+    warmup = min(1.0, (step + 1) / (recipe.lr_warmup_steps + 1))
+    if recipe.lr_scheduler == "constant":
+        return warmup
+    return warmup * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+def average(recipe: Esrgan, generator: Generator) -> AveragedModel:
+    """Exponential moving average of the weights.
+
+    A GAN's weights circle around where they are going; their average is there. The decay rises with the number of steps
+    (as in TensorFlow's ExponentialMovingAverage), so that short runs do not keep the random start.
+    """
+
+    @torch.no_grad()
+    def update(averages: Tensors, weights: Tensors, count: Tensor | int) -> None:
+        decay = min(recipe.ema_decay, (1 + float(count)) / (10 + float(count)))
+        torch._foreach_lerp_(averages, weights, 1 - decay)
+
+    return AveragedModel(generator, multi_avg_fn=update)
+
+
+class Trainer:
+    """Trains a generator by a recipe.
+
+    Args:
+        recipe: what to do.
+        options: where, and what to keep.
+        photos: what to learn from.
+        accelerator: on what; see `make_accelerator`.
+    """
+
+    def __init__(self, recipe: Esrgan, options: Options, photos: Photos, accelerator: Accelerator) -> None:
+        self.recipe = recipe
+        self.options = options
+        self.accelerator = accelerator
+        self.crops = PairedCrops(photos, recipe)
+        self.history = History(options.output_dir)
+        self.best = -math.inf
+        self.bicubic: float | None = None
+        self.stop = False
+
+    def train(self) -> Generator:
+        """Run what is left of both stages.
+
+        Returns:
+            The averaged generator of the last stage.
+
+        Raises:
+            TrainingError: the losses are not finite, or the checkpoint is not there or of another recipe.
+            Stopped: SIGINT or SIGTERM came; everything is saved.
+        """
+        recipe, options = self.recipe, self.options
+        set_seed(recipe.seed)
+        generator = Generator(recipe.num_blocks, recipe.num_features, recipe.growth_channels)
+        if options.init_from:
+            generator = Generator.from_pretrained(options.init_from)
+        generator.train().to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = average(recipe, generator)
+        self.accelerator.register_for_checkpointing(self.averaged)
+
+        resume = self._find_checkpoint()
+        progress: dict[str, Any] = json.loads((resume / "progress.json").read_text()) if resume else {}
+        self._write_recipe(resuming=resume is not None)
+        handlers = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            names = [stage.name for stage in STAGES]
+            first = 0
+            for index, make_stage in enumerate(STAGES):
+                steps = {"psnr": recipe.psnr_steps, "gan": recipe.gan_steps}[make_stage.name]
+                if not steps or (resume and index < names.index(progress["stage"])):
+                    first += steps
+                    continue
+                stage = make_stage(self.accelerator, recipe, generator)
+                begin = 0
+                if resume and stage.name == progress["stage"]:
+                    self.accelerator.load_state(str(resume))
+                    begin, self.best = progress["step"], progress["best"]
+                    self.history.rewind(names[:index], stage.name, begin)
+                    logger.info("resumed from %s", resume)
+                self._run(stage, begin, first)
+                first += steps
+                self._keep(stage.name)
+                generator.load_state_dict(self.averaged.module.state_dict())
+                self.averaged.n_averaged.zero_()
+                self.best = -math.inf
+                self.accelerator.free_memory()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return self.averaged.module  # type: ignore[return-value]
+
+    def _run(self, stage: Stage, begin: int, first: int) -> None:
+        """Steps `begin` to the end of a stage that comes after `first` steps of others."""
+        accelerator, options = self.accelerator, self.options
+        micro = accelerator.gradient_accumulation_steps
+        batch = self.recipe.train_batch_size
+        each = batch * accelerator.num_processes * micro
+        numbers = range((first + begin) * each, (first + stage.steps) * each)
+        loader = accelerator.prepare(
+            DataLoader(
+                self.crops,
+                batch,
+                sampler=numbers,
+                num_workers=self.recipe.dataloader_num_workers,
+                pin_memory=accelerator.device.type == "cuda",
+                drop_last=True,
+            )
+        )
+        pending: list[Losses] = []
+        bar = tqdm(
+            total=stage.steps,
+            initial=begin,
+            desc=f"{stage.name} stage",
+            unit="step",
+            disable=not accelerator.is_local_main_process,
+            dynamic_ncols=True,
+        )
+        step = begin
+        with bar:
+            for micro_step, sample in enumerate(loader):
+                factor = rate_factor(step, self.recipe, stage.steps)
+                stage.set_rate(factor)
+                low, high = (
+                    (sample[key].float() / 255).contiguous(memory_format=torch.channels_last) for key in ("low", "high")
+                )
+                pending.append(stage.step(low, high, sample["mix"]))
+                if (micro_step + 1) % micro:
+                    continue
+                self.averaged.update_parameters(accelerator.unwrap_model(stage.generator))  # type: ignore[attr-defined]
+                step += 1
+                bar.update()
+                stop = self._should_stop()
+                last = step == stage.steps
+                checkpoint = last or stop or step % options.checkpointing_steps == 0
+                if checkpoint or step % options.logging_steps == 0:
+                    row = self._look(pending, stage.name, step)
+                    pending.clear()
+                    bar.set_postfix({key: f"{row[key]:.4g}" for key in row if key not in ("stage", "step")})
+                    row["learning_rate"] = factor * stage.learning_rate
+                    self.history.add(row)
+                    self._track(row, first + step)
+                if options.validation and (last or step % options.validation_steps == 0):
+                    self._validate(stage.name, step, first)
+                if checkpoint:
+                    self._save(stage.name, step)
+                if stop:
+                    raise Stopped(
+                        f"stopped after step {step} of the {stage.name} stage, and saved; to go on, run the same "
+                        "command with --resume_from_checkpoint latest"
+                    )
+
+    def _ask_to_stop(self, *_: object) -> None:
+        self.stop = True
+
+    def _should_stop(self) -> bool:
+        if self.stop:
+            self.accelerator.set_trigger()
+        return self.accelerator.check_trigger()
+
+    def _look(self, pending: list[Losses], stage: str, step: int) -> dict[str, Any]:
+        """Mean losses since the last look, over all processes."""
+        names = list(pending[0])
+        means = torch.stack([torch.stack([losses[name].float() for losses in pending]).mean() for name in names])
+        values = self.accelerator.reduce(means, "mean").tolist()
+        if not all(map(math.isfinite, values)):
+            told = ", ".join(f"{name} {value:g}" for name, value in zip(names, values, strict=True))
+            raise TrainingError(
+                f"{stage} stage, step {step}: the losses are no longer finite ({told}). The last checkpoint is intact: "
+                "resume from it with a smaller --learning_rate, or with --mixed_precision no."
+            )
+        return {"stage": stage, "step": step, **dict(zip(names, values, strict=True))}
+
+    def _validate(self, stage: str, step: int, first: int) -> None:
+        """Measure the averaged weights on the main process, and keep them apart where they are the best so far."""
+        if self.accelerator.is_main_process:
+            if self.bicubic is None:
+                self.bicubic = mean_scores(bicubic, self.options.validation)["psnr_y"]
+            upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
+            scores = mean_scores(upscaler, self.options.validation)
+            row = {"stage": stage, "step": step, "validation_psnr_y": scores["psnr_y"], "bicubic_psnr_y": self.bicubic}
+            logger.info(
+                "%s step %d: PSNR-Y %.2f dB, bicubic %.2f dB, SSIM-Y %.4f",
+                stage,
+                step,
+                scores["psnr_y"],
+                self.bicubic,
+                scores["ssim_y"],
+            )
+            self.history.add(row)
+            self._track(row, first + step)
+            if scores["psnr_y"] > self.best:
+                self.best = scores["psnr_y"]
+                self._keep(f"{stage}-best")
+        self.accelerator.wait_for_everyone()
+
+    def _track(self, row: dict[str, Any], step: int) -> None:
+        if self.accelerator.trackers:
+            self.accelerator.log(
+                {f"{row['stage']}/{key}": row[key] for key in row if key not in ("stage", "step")}, step=step
+            )
+
+    def _keep(self, name: str) -> None:
+        """Write the averaged generator as a model folder."""
+        if self.accelerator.is_main_process:
+            self.averaged.module.save_pretrained(self.options.output_dir / name)  # type: ignore[operator]
+
+    def _write_recipe(self, resuming: bool) -> None:
+        path = self.options.output_dir / "recipe.json"
+        mine = {"recipe": type(self.recipe).__name__.lower(), **asdict(self.recipe)}
+        if resuming and path.is_file():
+            theirs = json.loads(path.read_text())
+            changed = [key for key in mine if mine[key] != theirs.get(key) and key not in ("dataloader_num_workers",)]
+            if changed:
+                raise TrainingError(
+                    f"{path}: the run to resume had other settings: "
+                    + ", ".join(f"--{key} {theirs.get(key)}" for key in changed)
+                    + "; give the same ones, or another --output_dir to begin anew."
+                )
+        if self.accelerator.is_main_process:
+            with replacing(path) as beside:
+                beside.write_text(json.dumps(mine, indent=2) + "\n")
+
+    def _checkpoints(self) -> list[Path]:
+        """Complete checkpoints, oldest first."""
+        order = {stage.name: index for index, stage in enumerate(STAGES)}
+        found = []
+        for path in (self.options.output_dir / "checkpoints").glob("*-*"):
+            stage, _, step = path.name.rpartition("-")
+            if stage in order and step.isdigit():
+                found.append((order[stage], int(step), path))
+        return [path for *_, path in sorted(found)]
+
+    def _find_checkpoint(self) -> Path | None:
+        wanted = self.options.resume_from_checkpoint
+        if wanted is None:
+            return None
+        if wanted == "latest":
+            found = self._checkpoints()
+            if not found:
+                logger.warning("%s: no checkpoint yet, beginning anew", self.options.output_dir)
+            return found[-1] if found else None
+        if not (Path(wanted) / "progress.json").is_file():
+            raise TrainingError(f"{wanted}: not a checkpoint folder of this program.")
+        return Path(wanted)
+
+    def _save(self, stage: str, step: int) -> None:
+        """Write a checkpoint beside and rename it, then remove the oldest beyond the limit."""
+        accelerator = self.accelerator
+        started = time.monotonic()
+        target = self.options.output_dir / "checkpoints" / f"{stage}-{step:06d}"
+        beside = target.with_name(f".{target.name}.tmp")
+        if accelerator.is_main_process:
+            shutil.rmtree(beside, ignore_errors=True)
+            beside.mkdir(parents=True)
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(beside))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            (beside / "progress.json").write_text(json.dumps({"stage": stage, "step": step, "best": self.best}))
+            shutil.rmtree(target, ignore_errors=True)
+            beside.rename(target)
+            for old in self._checkpoints()[: -self.options.checkpoints_total_limit]:
+                shutil.rmtree(old)
+            self.history.write()
+        accelerator.wait_for_everyone()
+        logger.debug("saved %s in %.1f s", target, time.monotonic() - started)
