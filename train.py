@@ -13,7 +13,7 @@ import logging
 import sys
 from pathlib import Path
 
-from esrgan.data import DataError, Photos, load_rows
+from esrgan.data import DataError, Photos, Stream, load_rows
 from esrgan.generator import WeightsError
 from esrgan.images import ImageError, find_images
 from esrgan.recipes import RECIPES, Esrgan
@@ -27,36 +27,37 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Esrga
     recipe = RECIPES[first.parse_known_args(arguments)[0].recipe]
 
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        usage="accelerate launch train.py --train_data_dir DIR --output_dir DIR [options]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--recipe", choices=RECIPES, default="esrgan", help="where the defaults below come from")
     data = parser.add_argument_group("data")
     source = data.add_mutually_exclusive_group(required=True)
-    source.add_argument("--train_data_dir", help="folder: flat, <species>/*.jpg, or imagefolder with metadata")
-    source.add_argument("--dataset_name", help="data set on the Hub")
-    data.add_argument("--dataset_split", default="train", help="which split of it (default: %(default)s)")
-    data.add_argument("--species", help="use only photos of this species, by metadata or folder name")
-    data.add_argument("--max_train_samples", type=int, help="pick that many photos at random")
-    data.add_argument("--validation_data_dir", type=Path, help="folder of photos to measure on")
+    source.add_argument("--train_data_dir", metavar="DIR", help="flat, <species>/*.jpg, or imagefolder with metadata")
+    source.add_argument("--dataset_name", metavar="ID", help="data set on the Hub")
+    data.add_argument("--dataset_split", metavar="NAME", default="train", help="its split (default: %(default)s)")
+    data.add_argument("--species", metavar="NAME", help="use only this species, by metadata or folder name")
+    data.add_argument("--max_train_samples", type=int, metavar="N", help="pick that many photos at random")
+    data.add_argument("--streaming", action="store_true", help="read photos as needed; for sets beyond the disk")
+    data.add_argument("--validation_data_dir", type=Path, metavar="DIR", help="folder of photos to measure on")
     data.add_argument(
-        "--max_validation_samples", type=int, default=16, help="use the first so many (default: %(default)s)"
+        "--max_validation_samples", type=int, metavar="N", default=16, help="use the first N (default: %(default)s)"
     )
     run = parser.add_argument_group("run")
-    run.add_argument("--output_dir", type=Path, required=True, help="where weights, checkpoints and curves go")
-    run.add_argument("--init_from", help="weights to start from: a bundled name, folder, file or Hub id")
-    run.add_argument("--resume_from_checkpoint", help="'latest', or a checkpoint folder")
-    run.add_argument(
-        "--checkpointing_steps", type=int, default=500, help="steps between checkpoints (default: %(default)s)"
-    )
-    run.add_argument("--checkpoints_total_limit", type=int, default=2, help="how many are kept (default: %(default)s)")
-    run.add_argument(
-        "--validation_steps", type=int, default=500, help="steps between measurements (default: %(default)s)"
-    )
-    run.add_argument(
-        "--logging_steps", type=int, default=10, help="steps between rows of history.csv (default: %(default)s)"
-    )
+    run.add_argument("--output_dir", type=Path, metavar="DIR", required=True, help="gets weights, checkpoints, curves")
+    run.add_argument("--init_from", metavar="SOURCE", help="start weights: mixed, dogs, folder, file or Hub id")
+    run.add_argument("--resume_from_checkpoint", metavar="WHICH", help="'latest', or a checkpoint folder")
+    for name, default, meaning in (
+        ("checkpointing_steps", 500, "steps between checkpoints"),
+        ("checkpoints_total_limit", 2, "how many checkpoints are kept"),
+        ("validation_steps", 500, "steps between measurements"),
+        ("logging_steps", 10, "steps between rows of history.csv"),
+        ("gradient_accumulation_steps", 1, "batches a step"),
+    ):
+        run.add_argument(f"--{name}", type=int, metavar="N", default=default, help=f"{meaning} (default: %(default)s)")
     run.add_argument("--mixed_precision", choices=("no", "fp16", "bf16"), help="default: bf16 where it is native")
-    run.add_argument("--gradient_accumulation_steps", type=int, default=1, help="batches a step (default: %(default)s)")
     run.add_argument("--report_to", choices=("none", "tensorboard", "trackio", "wandb"), default="none", help="tracker")
     settings = parser.add_argument_group(f"recipe {first.parse_known_args(arguments)[0].recipe}")
     for field in dataclasses.fields(recipe):
@@ -64,10 +65,15 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Esrga
             f"--{field.name}",
             type=type(field.default),
             default=field.default,
+            choices=field.metadata["choices"],
+            metavar=None if field.metadata["choices"] else "N" if isinstance(field.default, int) else "X",
             help=f"{field.metadata['meaning']} (default: %(default)s; {field.metadata['source']})",
         )
     options = parser.parse_args(arguments)
-    return options, recipe(**{field.name: getattr(options, field.name) for field in dataclasses.fields(recipe)})
+    try:
+        return options, recipe(**{field.name: getattr(options, field.name) for field in dataclasses.fields(recipe)})
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def main() -> int:
@@ -92,7 +98,9 @@ def main() -> int:
             species=options.species,
             max_samples=options.max_train_samples,
             seed=recipe.seed,
+            streaming=options.streaming,
         )
+        photos = Stream(rows, recipe.crop_size) if options.streaming else Photos(rows, recipe.crop_size)
         validation = find_images(options.validation_data_dir) if options.validation_data_dir else []
         trainer = Trainer(
             recipe,
@@ -106,7 +114,7 @@ def main() -> int:
                 init_from=options.init_from,
                 logging_steps=options.logging_steps,
             ),
-            Photos(rows, recipe.crop_size),
+            photos,
             accelerator,
         )
         trainer.train()

@@ -1,7 +1,7 @@
-"""Photos to paired crops. What a step sees is a function of (seed, sample number): that makes a resume exact."""
+"""Data sets of photos: finding, filtering, decoding, and pairing each photo with its quarter."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,10 @@ from typing import Any
 import datasets
 import numpy as np
 import psutil
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from .generator import SCALE
 from .images import ImageError, crop_to_multiple, read_image, shrink
-from .recipes import Esrgan
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +64,9 @@ class Photos:
             name = str(row["image"]["path"] or f"photo {len(self.pairs) + len(skipped)}")
             try:
                 pair = make_pair(content, name)
+                _check_side(pair, min_side, name)
             except ImageError as error:
                 skipped.append(str(error))
-                continue
-            if min(pair.high.shape[:2]) < min_side:
-                skipped.append(f"{name}: {pair.high.shape[1]} x {pair.high.shape[0]} pixels, crops need {min_side}.")
                 continue
             memory -= pair.low.nbytes + pair.high.nbytes
             self.contents.append(content)
@@ -91,6 +85,41 @@ class Photos:
         return self.pairs[index] or make_pair(self.contents[index], f"photo {index}")
 
 
+class Stream:
+    """Pairs of a data set that is too large for the disk, read again from its source in each epoch.
+
+    Args:
+        rows: rows with an undecoded `image` column, shuffled through a buffer and in another order in each epoch.
+        min_side: photos with a shorter side are left out.
+    """
+
+    def __init__(self, rows: datasets.IterableDataset, min_side: int) -> None:
+        self.rows = rows
+        self.min_side = min_side
+
+    def epoch(self, number: int) -> Iterator[Pair]:
+        """All usable photos once; those that are not are named in the log, once.
+
+        Raises:
+            DataError: not one is usable.
+        """
+        self.rows.set_epoch(number)
+        usable = 0
+        for index, row in enumerate(self.rows):
+            name = str(row["image"]["path"] or f"photo {index}")
+            try:
+                pair = make_pair(row["image"]["bytes"] or row["image"]["path"], name)
+                _check_side(pair, self.min_side, name)
+            except ImageError as error:
+                if number == 0:
+                    logger.warning("skipped: %s", error)
+                continue
+            usable += 1
+            yield pair
+        if not usable:
+            raise DataError("the stream has no usable photo.")
+
+
 def load_rows(
     source: str,
     *,
@@ -99,7 +128,8 @@ def load_rows(
     species: str | None = None,
     max_samples: int | None = None,
     seed: int = 0,
-) -> datasets.Dataset:
+    streaming: bool = False,
+) -> datasets.Dataset | datasets.IterableDataset:
     """Rows of a data set, with images left undecoded.
 
     Args:
@@ -108,82 +138,59 @@ def load_rows(
         split: the split to take, where there are several.
         species: keep only rows whose `species` column or folder name is this.
         max_samples: pick that many at random.
-        seed: decides the pick.
+        seed: decides the pick, and the order of a stream.
+        streaming: read as one goes instead of downloading all first; for `Stream`.
 
     Raises:
         DataError: nothing there, or no such split or species.
     """
     try:
         if is_hub_id:
-            splits = datasets.load_dataset(source)
+            splits = datasets.load_dataset(source, streaming=streaming)
         else:
             if not Path(source).is_dir():
                 raise DataError(f"{source}: no such folder.")
-            splits = datasets.load_dataset("imagefolder", data_dir=str(Path(source).resolve()))
-    except (
-        FileNotFoundError,
-        datasets.exceptions.DatasetNotFoundError,
-        datasets.exceptions.DataFilesNotFoundError,
-    ) as error:
+            splits = datasets.load_dataset("imagefolder", data_dir=str(Path(source).resolve()), streaming=streaming)
+    except (FileNotFoundError, datasets.exceptions.DatasetNotFoundError) as error:
         raise DataError(f"{source}: no images found ({str(error).splitlines()[0]}).") from error
     if split not in splits and len(splits) > 1:
         raise DataError(f"{source}: no split {split}; there are {', '.join(splits)}.")
-    rows = splits.get(split) or next(iter(splits.values()))
-    if "image" not in rows.column_names:
-        raise DataError(f"{source}: no column 'image' among {', '.join(rows.column_names)}.")
+    rows = splits[split] if split in splits else next(iter(splits.values()))
+    if rows.features is None or "image" not in rows.features:
+        raise DataError(f"{source}: no column 'image' among {', '.join(rows.features or ['none'])}.")
+    rows = rows.cast_column("image", datasets.Image(decode=False))
     if species:
         rows = _only(rows, species, source)
-    rows = rows.cast_column("image", datasets.Image(decode=False))
+    if isinstance(rows, datasets.IterableDataset):
+        rows = rows.shuffle(seed=seed, buffer_size=1000)
+        return rows.take(max_samples) if max_samples else rows
     if max_samples and max_samples < len(rows):
         chosen = np.random.default_rng(seed).permutation(len(rows))[:max_samples]
         rows = rows.select(sorted(chosen))
     return rows
 
 
-def _only(rows: datasets.Dataset, species: str, source: str) -> datasets.Dataset:
-    column = next((name for name in ("species", "label") if name in rows.column_names), None)
+def _only(
+    rows: datasets.Dataset | datasets.IterableDataset, species: str, source: str
+) -> datasets.Dataset | datasets.IterableDataset:
+    column = next((name for name in ("species", "label") if name in rows.features), None)
     if column is None:
-        raise DataError(
-            f"{source}: nothing says which photo shows a {species}; a species column or a folder for each would."
-        )
+        raise DataError(f"{source}: nothing says which photo shows a {species}; a species column or folders would.")
     feature = rows.features[column]
-    names = rows[column] if not isinstance(feature, datasets.ClassLabel) else [feature.int2str(i) for i in rows[column]]
-    kept = [i for i, name in enumerate(names) if str(name).casefold() == species.casefold()]
-    if not kept:
-        raise DataError(f"{source}: no {species}; there are {', '.join(sorted(set(map(str, names)))[:20])}.")
-    return rows.select(kept)
+    wanted = species.casefold()
+    if isinstance(feature, datasets.ClassLabel):
+        wanted_labels = {index for index, name in enumerate(feature.names) if name.casefold() == wanted}
+        kept = rows.filter(lambda label: label in wanted_labels, input_columns=column)
+        known: Iterable[str] = feature.names
+    else:
+        kept = rows.filter(lambda name: str(name).casefold() == wanted, input_columns=column)
+        known = sorted(set(rows[column])) if isinstance(rows, datasets.Dataset) else []
+    if isinstance(kept, datasets.Dataset) and not len(kept):
+        raise DataError(f"{source}: no {species}; there are {', '.join(list(known)[:20])}.")
+    return kept
 
 
-class PairedCrops(Dataset[dict[str, Tensor]]):
-    """Sample number i of a training, for any i: photo, crop and augmentation are drawn from (seed, i) alone.
-
-    Every photo is seen once before any is seen again.
-
-    Yields:
-        `low`: uint8 (3, crop/4, crop/4); `high`: uint8 (3, crop, crop), the same place in the photo; `mix`: a float
-        uniform in 0..1, where the gradient penalty of this sample is taken.
-    """
-
-    def __init__(self, photos: Photos, recipe: Esrgan) -> None:
-        self.photos = photos
-        self.recipe = recipe
-
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
-        recipe = self.recipe
-        epoch, place = divmod(number, len(self.photos))
-        order = np.random.default_rng((recipe.seed, 0, epoch)).permutation(len(self.photos))
-        pair = self.photos[int(order[place])]
-        rng = np.random.default_rng((recipe.seed, 1, number))
-        side = recipe.crop_size // SCALE
-        top, left = (int(rng.integers(length - side + 1)) for length in pair.low.shape[:2])
-        low = pair.low[top : top + side, left : left + side]
-        high = pair.high[SCALE * top : SCALE * (top + side), SCALE * left : SCALE * (left + side)]
-        if rng.random() < recipe.horizontal_flip:
-            low, high = low[:, ::-1], high[:, ::-1]
-        if rng.random() < recipe.rotation:
-            low, high = np.rot90(low), np.rot90(high)
-        return {
-            "low": torch.from_numpy(low.transpose(2, 0, 1).copy()),
-            "high": torch.from_numpy(high.transpose(2, 0, 1).copy()),
-            "mix": torch.tensor(rng.random(), dtype=torch.float32),
-        }
+def _check_side(pair: Pair, min_side: int, name: str) -> None:
+    height, width = pair.high.shape[:2]
+    if min(height, width) < min_side:
+        raise ImageError(f"{name}: {width} x {height} pixels are too few for crops of {min_side}.")

@@ -7,8 +7,6 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from .distributed import batch_mean
 
-NORMS = ("batch", "spectral", "none")
-
 
 class BatchNorm(nn.Module):
     """Batch normalisation over the batches of all processes, by batch statistics only.
@@ -46,8 +44,6 @@ class Discriminator(nn.Module):
         super().__init__()
         if input_size % 32:
             raise ValueError(f"crop size {input_size}: the discriminator needs a multiple of 32")
-        if norm not in NORMS:
-            raise ValueError(f"discriminator norm {norm!r}: choose one of {', '.join(NORMS)}")
         bounded = spectral_norm if norm == "spectral" else nn.Identity()
         layers: list[nn.Module] = [bounded(nn.Conv2d(3, num_features, 3, padding=1)), nn.LeakyReLU(0.2)]
         width = num_features

@@ -77,7 +77,7 @@ class Generator(
 
     def __init__(self, num_blocks: int = 23, num_features: int = 64, growth_channels: int = 32) -> None:
         super().__init__()
-        self.num_blocks = num_blocks
+        self.config = {"num_blocks": num_blocks, "num_features": num_features, "growth_channels": growth_channels}
         self.conv_first = nn.Conv2d(3, num_features, 3, padding=1)
         self.body = nn.Sequential(*(RRDB(num_features, growth_channels) for _ in range(num_blocks)))
         self.conv_body = nn.Conv2d(num_features, num_features, 3, padding=1)
@@ -123,7 +123,7 @@ class Generator(
         if not source.exists():
             source = BUNDLED.get(str(pretrained_model_name_or_path), source)
         if source.is_file():
-            return cls.from_file(source)
+            return cls.from_state(read_weights(source), source)
         if source.is_dir():
             for name in ("config.json", WEIGHTS_NAME):
                 if not (source / name).is_file():
@@ -140,14 +140,15 @@ class Generator(
         return super().from_pretrained(source.as_posix(), **kwargs)
 
     @classmethod
-    def from_file(cls, path: Path) -> "Generator":
-        """Load a single `.safetensors` file; the architecture is read off the shapes of its tensors."""
-        state = read_weights(path)
+    def from_state(cls, state: Mapping[str, Tensor], path: Path) -> "Generator":
+        """Make the generator that tensors with BasicSR's key names belong to, its architecture read off their shapes.
+
+        Raises:
+            WeightsError: they belong to something else; the message names `path`.
+        """
         blocks = [int(match[1]) for key in state if (match := re.match(r"body\.(\d+)\.", key))]
-        if not blocks or "conv_first.weight" not in state or "body.0.rdb1.conv1.weight" not in state:
-            raise WeightsError(
-                f"{path}: not an RRDBNet with BasicSR's key names (no conv_first, body.0.rdb1.conv1, …)."
-            )
+        if not blocks or not {"conv_first.weight", "body.0.rdb1.conv1.weight"} <= state.keys():
+            raise WeightsError(f"{path}: not an RRDBNet with BasicSR's key names (conv_first, body.0.rdb1.conv1, …).")
         generator = cls(max(blocks) + 1, len(state["conv_first.weight"]), len(state["body.0.rdb1.conv1.weight"]))
         return load_strictly(generator, state, path)
 
@@ -161,7 +162,7 @@ class Generator(
         force_download: bool,
         local_files_only: bool,
         token: str | bool | None,
-        **config: int,
+        **model_kwargs: int,
     ) -> "Generator":
         path = Path(model_id) / WEIGHTS_NAME
         if not path.is_file():
@@ -181,7 +182,7 @@ class Generator(
                 raise WeightsError(
                     f"{model_id} has no {WEIGHTS_NAME}; other formats are not opened, as a pickle can run code."
                 ) from error
-        return load_strictly(cls(**config), read_weights(path), path)
+        return load_strictly(cls(**model_kwargs), read_weights(path), path)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write the weights in half precision: 2 bytes a parameter, further from fp32 than 8-bit output can show."""
@@ -189,7 +190,7 @@ class Generator(
             key: tensor.detach().to("cpu", torch.float16).contiguous() for key, tensor in self.state_dict().items()
         }
         with replacing(save_directory / "config.json") as path:
-            path.write_text(json.dumps(self._hub_mixin_config, indent=2, sort_keys=True) + "\n")
+            path.write_text(json.dumps(self.config, indent=2, sort_keys=True) + "\n")
         with replacing(save_directory / WEIGHTS_NAME) as path:
             save_file(state, path, metadata={"format": "pt"})
 
@@ -220,6 +221,7 @@ def load_strictly(generator: Generator, state: Mapping[str, Tensor], path: Path)
             for kind, keys in problems.items()
             if keys
         )
-        raise WeightsError(f"{path} does not fit a generator with {generator.num_blocks} blocks; {'; '.join(told)}.")
+        blocks = generator.config["num_blocks"]
+        raise WeightsError(f"{path} does not fit a generator with {blocks} blocks; {'; '.join(told)}.")
     generator.load_state_dict(state)
     return generator.eval()

@@ -8,10 +8,14 @@ LI = "Li, DAML 2023, section 2.3"
 ESRGAN = "Wang et al., arXiv:1809.00219, section 4.1"
 OURS = "ours, for data sets of 100 photos"
 
+SCHEDULES = ("cosine", "constant")
+ADVERSARIAL = ("ragan", "wgan-gp")
+NORMS = ("auto", "batch", "spectral", "none")
 
-def setting(value: Any, meaning: str, source: str) -> Any:
-    """A dataclass field with its meaning and where the number comes from."""
-    return dataclasses.field(default=value, metadata={"meaning": meaning, "source": source})
+
+def setting(value: Any, meaning: str, source: str, choices: tuple[str, ...] | None = None) -> Any:
+    """A dataclass field with its meaning, where its value comes from, and what else it may be."""
+    return dataclasses.field(default=value, metadata={"meaning": meaning, "source": source, "choices": choices})
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,12 @@ class Esrgan:
     learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", ESRGAN)
     discriminator_learning_rate: float = setting(1e-4, "the discriminator's learning rate", ESRGAN)
     lr_scheduler: str = setting(
-        "cosine", "cosine (to 1 %% of the rate) or constant", f"{OURS}; ESRGAN: halved four times"
+        "cosine", "the rate's course in a stage, cosine to 1 %%", f"{OURS}; ESRGAN: halved four times"
     )
     lr_warmup_steps: int = setting(100, "steps over which the rate rises linearly, in each stage", OURS)
-    adversarial: str = setting("ragan", "ragan (relativistic average) or wgan-gp", ESRGAN)
+    adversarial: str = setting("ragan", "relativistic average, or Wasserstein", ESRGAN, ADVERSARIAL)
     discriminator_norm: str = setting(
-        "batch", "batch, spectral or none", "SRGAN's discriminator, as in ESRGAN section 3.2"
+        "auto", "its normalisation; auto: batch, for wgan-gp none", "SRGAN; WGAN-GP section 4", NORMS
     )
     perceptual_weight: float = setting(1.0, "weight of the VGG19 term", "ESRGAN equation 3")
     adversarial_weight: float = setting(5e-3, "weight of the adversarial term, lambda", ESRGAN)
@@ -47,6 +51,26 @@ class Esrgan:
     rotation: float = setting(0.5, "probability of a rotation by 90 degrees", ESRGAN)
     dataloader_num_workers: int = setting(4, "processes that cut crops; 0: the training process itself", OURS)
     seed: int = setting(0, "decides the start weights, the order of photos, crops and augmentations", OURS)
+
+    def __post_init__(self) -> None:
+        unit = 32 if self.gan_steps else 4
+        if self.crop_size < unit or self.crop_size % unit:
+            raise ValueError(f"crop_size {self.crop_size}: must be a multiple of {unit}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.metadata["choices"] and value not in field.metadata["choices"]:
+                raise ValueError(f"{field.name} {value}: choose from {', '.join(field.metadata['choices'])}")
+            if isinstance(value, int | float) and value < 0:
+                raise ValueError(f"{field.name} {value}: must not be negative")
+        if self.adversarial == "wgan-gp" and not self.gradient_penalty_weight:
+            raise ValueError("adversarial wgan-gp: needs a gradient_penalty_weight; 10 is usual")
+
+    @property
+    def norm(self) -> str:
+        """What `discriminator_norm` comes to. A penalty on each sample's gradient excludes statistics of the batch."""
+        if self.discriminator_norm != "auto":
+            return self.discriminator_norm
+        return "none" if self.adversarial == "wgan-gp" else "batch"
 
 
 @dataclass(frozen=True)
@@ -62,9 +86,11 @@ class Paper(Esrgan):
     crop_size: int = setting(128, "side of the high-resolution crops, pixels", "not given; ESRGAN's")
     learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", LI)
     discriminator_learning_rate: float = setting(1e-4, "the discriminator's learning rate", LI)
-    lr_scheduler: str = setting("constant", "cosine (to 1 %% of the rate) or constant", "the paper has no schedule")
+    lr_scheduler: str = setting(
+        "constant", "the rate's course in a stage, cosine to 1 %%", "the paper has no schedule", SCHEDULES
+    )
     lr_warmup_steps: int = setting(0, "steps over which the rate rises linearly, in each stage", "the paper has none")
-    adversarial: str = setting("ragan", "ragan (relativistic average) or wgan-gp", "Li, DAML 2023, equations 3 and 4")
+    adversarial: str = setting("ragan", "relativistic average, or Wasserstein", "Li, equations 3 and 4", ADVERSARIAL)
     gradient_penalty_weight: float = setting(10.0, "weight of the gradient penalty; 0 leaves it out", LI)
     ema_decay: float = setting(
         0.0, "decay of the averaged weights, which are the ones kept; 0: no average", "the paper has none"

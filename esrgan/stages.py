@@ -80,7 +80,7 @@ class GanStage:
         self.recipe = recipe
         self.adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
         self.perceptual = PerceptualLoss()
-        self.critic = Discriminator(recipe.crop_size, norm=recipe.discriminator_norm)
+        self.critic = Discriminator(recipe.crop_size, norm=recipe.norm)
         for model in (self.perceptual, self.critic):
             model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator, self.discriminator, self.optimizer, self.discriminator_optimizer = accelerator.prepare(

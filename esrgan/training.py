@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from accelerate.utils import set_seed
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .data import PairedCrops, Photos
+from .convert import read_any
+from .crops import make_loader
+from .data import Photos, Stream
 from .evaluation import bicubic, mean_scores
 from .files import replacing
 from .generator import Generator
@@ -56,7 +57,7 @@ class Options:
         checkpointing_steps: steps between two checkpoints.
         checkpoints_total_limit: how many checkpoints are kept.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
-        init_from: what `Generator.from_pretrained` takes: weights to start from.
+        init_from: weights to start from: what `esrgan.convert.read_any` takes. Their architecture is used.
         logging_steps: steps between two looks at the losses.
     """
 
@@ -122,11 +123,11 @@ class Trainer:
         accelerator: on what; see `make_accelerator`.
     """
 
-    def __init__(self, recipe: Esrgan, options: Options, photos: Photos, accelerator: Accelerator) -> None:
+    def __init__(self, recipe: Esrgan, options: Options, photos: Photos | Stream, accelerator: Accelerator) -> None:
         self.recipe = recipe
         self.options = options
         self.accelerator = accelerator
-        self.crops = PairedCrops(photos, recipe)
+        self.photos = photos
         self.history = History(options.output_dir)
         self.best = -math.inf
         self.bicubic: float | None = None
@@ -144,9 +145,11 @@ class Trainer:
         """
         recipe, options = self.recipe, self.options
         set_seed(recipe.seed)
-        generator = Generator(recipe.num_blocks, recipe.num_features, recipe.growth_channels)
         if options.init_from:
-            generator = Generator.from_pretrained(options.init_from)
+            generator = read_any(options.init_from)
+            self.recipe = recipe = replace(recipe, **generator.config)  # type: ignore[arg-type]
+        else:
+            generator = Generator(recipe.num_blocks, recipe.num_features, recipe.growth_channels)
         generator.train().to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = average(recipe, generator)
         self.accelerator.register_for_checkpointing(self.averaged)
@@ -186,18 +189,10 @@ class Trainer:
         """Steps `begin` to the end of a stage that comes after `first` steps of others."""
         accelerator, options = self.accelerator, self.options
         micro = accelerator.gradient_accumulation_steps
-        batch = self.recipe.train_batch_size
-        each = batch * accelerator.num_processes * micro
+        each = self.recipe.train_batch_size * accelerator.num_processes * micro
         numbers = range((first + begin) * each, (first + stage.steps) * each)
         loader = accelerator.prepare(
-            DataLoader(
-                self.crops,
-                batch,
-                sampler=numbers,
-                num_workers=self.recipe.dataloader_num_workers,
-                pin_memory=accelerator.device.type == "cuda",
-                drop_last=True,
-            )
+            make_loader(self.photos, self.recipe, numbers, pin_memory=accelerator.device.type == "cuda")
         )
         pending: list[Losses] = []
         bar = tqdm(
