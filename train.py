@@ -16,6 +16,7 @@ from pathlib import Path
 from esrgan.data import DataError, Photos, Stream, load_rows
 from esrgan.generator import WeightsError
 from esrgan.images import ImageError, find_images
+from esrgan.machine import keep_freed_memory
 from esrgan.recipes import RECIPES, Esrgan
 from esrgan.training import Options, Stopped, Trainer, TrainingError, make_accelerator
 
@@ -87,6 +88,8 @@ def main() -> int:
             gradient_accumulation_steps=options.gradient_accumulation_steps,
             log_with=None if options.report_to == "none" else options.report_to,
         )
+        if accelerator.device.type == "cpu":
+            keep_freed_memory()
         if not accelerator.is_main_process:
             logging.getLogger("esrgan").setLevel(logging.ERROR)
         if options.report_to != "none":

@@ -38,10 +38,10 @@ class ResidualDenseBlock(nn.Module):
         self.conv5 = nn.Conv2d(widths[4], num_features, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        features = [x]
+        features = x
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            features.append(F.leaky_relu(conv(torch.cat(features, 1)), 0.2))
-        return x + 0.2 * self.conv5(torch.cat(features, 1))
+            features = torch.cat((features, F.leaky_relu(conv(features), 0.2)), 1)
+        return x + 0.2 * self.conv5(features)
 
 
 class RRDB(nn.Module):

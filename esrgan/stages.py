@@ -97,32 +97,31 @@ class GanStage:
     def step(self, low: Tensor, high: Tensor, mix: Tensor) -> Losses:
         recipe = self.recipe
         with self.accelerator.accumulate(self.generator, self.discriminator):
-            real = self.discriminator(high)
-
-            self.critic.requires_grad_(False)
             upscaled = self.generator(low)
+            real, fake = self.discriminator(high), self.discriminator(upscaled)
+
             losses = {"pixel": F.l1_loss(upscaled, high)}
             with self.accelerator.autocast():
                 losses["perceptual"] = self.perceptual(upscaled, high)
-            losses["adversarial"] = self.adversarial(self.critic(upscaled).float(), real.detach())
+            losses["adversarial"] = self.adversarial(fake, real.detach())
             losses["generator"] = (
                 recipe.perceptual_weight * losses["perceptual"]
                 + recipe.adversarial_weight * losses["adversarial"]
                 + recipe.pixel_weight * losses["pixel"]
             )
-            self.accelerator.backward(losses["generator"])
+            # One forward of the discriminator serves both updates: each backward stops at the weights it is for.
+            self.accelerator.backward(losses["generator"], inputs=list(self.generator.parameters()), retain_graph=True)
             self.optimizer.step()
             self.optimizer.zero_grad()
 
-            self.critic.requires_grad_(True)
-            fake = upscaled.detach()
-            losses["discriminator"] = self.adversarial(real, self.discriminator(fake))
+            losses["discriminator"] = self.adversarial(real, fake)
             if recipe.gradient_penalty_weight:
-                # accelerate wraps the forward of the instance in autocast; that of the class computes in float32
+                # accelerate wraps the forward of the instance in autocast; that of the class computes in float32.
                 exact = partial(Discriminator.forward, self.critic)
-                losses["penalty"] = recipe.gradient_penalty_weight * gradient_penalty(exact, high, fake.float(), mix)
+                penalty = gradient_penalty(exact, high, upscaled.detach().float(), mix)
+                losses["penalty"] = recipe.gradient_penalty_weight * penalty
                 losses["discriminator"] = losses["discriminator"] + losses["penalty"]
-            self.accelerator.backward(losses["discriminator"])
+            self.accelerator.backward(losses["discriminator"], inputs=list(self.critic.parameters()))
             self.discriminator_optimizer.step()
             self.discriminator_optimizer.zero_grad()
         return {name: loss.detach() for name, loss in losses.items()}

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from .convert import read_any
-from .crops import make_loader
+from .crops import Sample, make_loader
 from .data import Photos, Stream
 from .evaluation import bicubic, mean_scores
 from .files import replacing
@@ -96,6 +96,12 @@ def rate_factor(step: int, recipe: Esrgan, steps: int) -> float:
     if recipe.lr_scheduler == "constant":
         return warmup
     return warmup * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+def to_floats(sample: Sample) -> tuple[Tensor, Tensor, Tensor]:
+    """What a stage's step takes, of a batch as the loader gives it."""
+    low, high = ((sample[key].float() / 255).contiguous(memory_format=torch.channels_last) for key in ("low", "high"))
+    return low, high, sample["mix"]
 
 
 def average(recipe: Esrgan, generator: Generator) -> AveragedModel:
@@ -208,10 +214,7 @@ class Trainer:
             for micro_step, sample in enumerate(loader):
                 factor = rate_factor(step, self.recipe, stage.steps)
                 stage.set_rate(factor)
-                low, high = (
-                    (sample[key].float() / 255).contiguous(memory_format=torch.channels_last) for key in ("low", "high")
-                )
-                pending.append(stage.step(low, high, sample["mix"]))
+                pending.append(stage.step(*to_floats(sample)))
                 if (micro_step + 1) % micro:
                     continue
                 self.averaged.update_parameters(accelerator.unwrap_model(stage.generator))  # type: ignore[attr-defined]
