@@ -21,12 +21,9 @@ from esrgan.recipes import RECIPES, Esrgan
 from esrgan.training import Options, Stopped, Trainer, TrainingError, make_accelerator
 
 
-def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Esrgan]:
-    """The options of the run, and the recipe with what the command line changes in it."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--recipe", choices=RECIPES, default="esrgan")
-    recipe = RECIPES[first.parse_known_args(arguments)[0].recipe]
-
+def build_parser(recipe_name: str) -> argparse.ArgumentParser:
+    """All options, those of the recipe with its numbers as defaults."""
+    recipe = RECIPES[recipe_name]
     parser = argparse.ArgumentParser(
         usage="accelerate launch train.py --train_data_dir DIR --output_dir DIR [options]",
         description=__doc__,
@@ -60,7 +57,7 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Esrga
         run.add_argument(f"--{name}", type=int, metavar="N", default=default, help=f"{meaning} (default: %(default)s)")
     run.add_argument("--mixed_precision", choices=("no", "fp16", "bf16"), help="default: bf16 where it is native")
     run.add_argument("--report_to", choices=("none", "tensorboard", "trackio", "wandb"), default="none", help="tracker")
-    settings = parser.add_argument_group(f"recipe {first.parse_known_args(arguments)[0].recipe}")
+    settings = parser.add_argument_group(f"recipe {recipe_name}")
     for field in dataclasses.fields(recipe):
         settings.add_argument(
             f"--{field.name}",
@@ -70,9 +67,19 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Esrga
             metavar=None if field.metadata["choices"] else "N" if isinstance(field.default, int) else "X",
             help=f"{field.metadata['meaning']} (default: %(default)s; {field.metadata['source']})",
         )
+    return parser
+
+
+def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Esrgan]:
+    """The options of the run, and the recipe with what the command line changes in it."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--recipe", choices=RECIPES, default="esrgan")
+    name = first.parse_known_args(arguments)[0].recipe
+    parser = build_parser(name)
     options = parser.parse_args(arguments)
+    fields = dataclasses.fields(RECIPES[name])
     try:
-        return options, recipe(**{field.name: getattr(options, field.name) for field in dataclasses.fields(recipe)})
+        return options, RECIPES[name](**{field.name: getattr(options, field.name) for field in fields})
     except ValueError as error:
         parser.error(str(error))
 
@@ -109,6 +116,7 @@ def main() -> int:
             recipe,
             Options(
                 output_dir=options.output_dir,
+                data_name=options.dataset_name or "/".join(Path(options.train_data_dir).resolve().parts[-2:]),
                 validation=tuple(validation[: options.max_validation_samples]),
                 validation_steps=options.validation_steps,
                 checkpointing_steps=options.checkpointing_steps,

@@ -92,7 +92,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """Measure, and write the table to standard output."""
     paths = find_images(options.data)[: options.max_samples]
     methods: dict[str, Method] = {"bicubic": bicubic}
-    methods |= {name: Upscaler(Generator.from_pretrained(name)) for name in options.models}
+    for source in options.models:
+        methods[source] = Upscaler(Generator.from_pretrained(source))
     evaluation = evaluate(methods, paths)
     sys.stdout.write(evaluation.markdown() + "\n")
     if options.json:

@@ -11,12 +11,16 @@ from torch.nn import functional as F
 
 from .compat import torchvision
 from .distributed import batch_mean
+from .generator import WeightsError
 
 
 class PerceptualLoss(nn.Module):
     """L1 distance of VGG19's conv5_4 features before activation (ESRGAN section 3.3).
 
     torchvision's ImageNet weights are downloaded on first use; `TORCH_HOME` names the folder that keeps them.
+
+    Raises:
+        WeightsError: they are not there and cannot be downloaded.
     """
 
     mean: Tensor
@@ -24,7 +28,14 @@ class PerceptualLoss(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        vgg = torchvision.models.vgg19(weights=torchvision.models.VGG19_Weights.IMAGENET1K_V1)
+        weights = torchvision.models.VGG19_Weights.IMAGENET1K_V1
+        try:
+            vgg = torchvision.models.vgg19(weights=weights)
+        except (OSError, RuntimeError) as error:
+            raise WeightsError(
+                f"VGG19's weights, for the perceptual loss, cannot be had: {error}. Download {weights.url} to "
+                "hub/checkpoints in the folder that TORCH_HOME names."
+            ) from error
         self.features = vgg.features[:35].eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))

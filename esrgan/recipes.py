@@ -33,7 +33,7 @@ class Esrgan:
     learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", ESRGAN)
     discriminator_learning_rate: float = setting(1e-4, "the discriminator's learning rate", ESRGAN)
     lr_scheduler: str = setting(
-        "cosine", "the rate's course in a stage, cosine to 1 %%", f"{OURS}; ESRGAN: halved four times"
+        "cosine", "the rate's course in a stage, cosine to 1 %%", f"{OURS}; ESRGAN: halved four times", SCHEDULES
     )
     lr_warmup_steps: int = setting(100, "steps over which the rate rises linearly, in each stage", OURS)
     adversarial: str = setting("ragan", "relativistic average, or Wasserstein", ESRGAN, ADVERSARIAL)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
+from .cards import model_card
 from .convert import read_any
 from .crops import Sample, make_loader
 from .data import Photos, Stream
@@ -25,6 +26,7 @@ from .evaluation import bicubic, mean_scores
 from .files import replacing
 from .generator import Generator
 from .history import History
+from .losses import PerceptualLoss
 from .machine import has_fast_bf16
 from .recipes import Esrgan
 from .stages import GanStage, Losses, PsnrStage, Stage
@@ -52,6 +54,7 @@ class Options:
         output_dir: gets `psnr/` and `gan/` (the generator after each stage, as a model folder), `psnr-best/` and
             `gan-best/` (the one with the highest validation PSNR-Y), `recipe.json`, `history.csv`, `curves.png` and
             `checkpoints/`.
+        data_name: what the model card calls the training data.
         validation: paths of photos that the averaged weights are measured on.
         validation_steps: steps between two measurements.
         checkpointing_steps: steps between two checkpoints.
@@ -62,6 +65,7 @@ class Options:
     """
 
     output_dir: Path
+    data_name: str = "photos"
     validation: tuple[Path, ...] = ()
     validation_steps: int = 500
     checkpointing_steps: int = 500
@@ -146,10 +150,13 @@ class Trainer:
             The averaged generator of the last stage.
 
         Raises:
+            WeightsError: `init_from` or VGG19's weights cannot be loaded.
             TrainingError: the losses are not finite, or the checkpoint is not there or of another recipe.
             Stopped: SIGINT or SIGTERM came; everything is saved.
         """
         recipe, options = self.recipe, self.options
+        if recipe.gan_steps:
+            PerceptualLoss()  # what it lacks is better known now than after the first stage
         set_seed(recipe.seed)
         if options.init_from:
             generator = read_any(options.init_from)
@@ -181,7 +188,7 @@ class Trainer:
                     logger.info("resumed from %s", resume)
                 self._run(stage, begin, first)
                 first += steps
-                self._keep(stage.name)
+                self._keep(stage.name, stage.name)
                 generator.load_state_dict(self.averaged.module.state_dict())
                 self.averaged.n_averaged.zero_()
                 self.best = -math.inf
@@ -281,7 +288,7 @@ class Trainer:
             self._track(row, first + step)
             if scores["psnr_y"] > self.best:
                 self.best = scores["psnr_y"]
-                self._keep(f"{stage}-best")
+                self._keep(f"{stage}-best", stage)
         self.accelerator.wait_for_everyone()
 
     def _track(self, row: dict[str, Any], step: int) -> None:
@@ -290,10 +297,17 @@ class Trainer:
                 {f"{row['stage']}/{key}": row[key] for key in row if key not in ("stage", "step")}, step=step
             )
 
-    def _keep(self, name: str) -> None:
-        """Write the averaged generator as a model folder."""
-        if self.accelerator.is_main_process:
-            self.averaged.module.save_pretrained(self.options.output_dir / name)  # type: ignore[operator]
+    def _keep(self, name: str, stage: str) -> None:
+        """Write the averaged generator as a model folder with its card."""
+        if not self.accelerator.is_main_process:
+            return
+        folder = self.options.output_dir / name
+        self.averaged.module.save_pretrained(folder)  # type: ignore[operator]
+        count = f"{len(self.photos)}" if isinstance(self.photos, Photos) else "a stream of"
+        measured = self.history.rows[-1].get("validation_psnr_y") if self.history.rows else None
+        card = model_card(self.recipe, stage, self.options.data_name, count, measured, self.bicubic)
+        with replacing(folder / "README.md") as path:
+            card.save(path)
 
     def _write_recipe(self, resuming: bool) -> None:
         path = self.options.output_dir / "recipe.json"

@@ -1,0 +1,93 @@
+"""`python -m esrgan`, in processes of its own, on good files and bad ones."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, ROOT
+from PIL import Image
+
+from esrgan import Generator, Upscaler
+from esrgan.evaluation import measure, read_truth
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "esrgan", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    Generator(1, 8, 4).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB")
+    photo.crop((100, 60, 160, 100)).save(folder / "cat.png")
+    photo.crop((200, 60, 240, 100)).save(folder / "more" / "eye.jpg", quality=95)
+    return folder
+
+
+def test_upscaling_a_folder_keeps_its_structure_and_equals_the_library(photos, model, tmp_path) -> None:
+    done = run("upscale", photos, "-o", tmp_path / "out", "--model", model)
+    assert done.returncode == 0, done.stderr
+    found = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert found == [Path("cat.png"), Path("more/eye.png")]
+    expected = Upscaler(Generator.from_pretrained(model))(Image.open(photos / "cat.png"))
+    assert np.array_equal(Image.open(tmp_path / "out" / "cat.png"), expected)
+
+
+def test_one_bad_file_is_named_and_does_not_stop_the_rest(photos, model, tmp_path) -> None:
+    (photos / "broken.jpg").write_text("this is no photo")
+    done = run("upscale", photos, photos / "gone.png", "-o", tmp_path / "out", "--model", model)
+    assert done.returncode == 1
+    assert "broken.jpg: not an image" in done.stderr
+    assert "gone.png: no such file" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "out" / "cat.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["upscale", "EMPTY", "-o", "out"], "no images in this folder"),
+        (["upscale", "PHOTO", "PHOTO2", "-o", "one.png"], "a file name serves for one photo only"),
+        (["upscale", "PHOTO", "-o", "out", "--model", "nonesuch"], "nonesuch: no such model"),
+        (["evaluate", "--data", "EMPTY"], "no images in this folder"),
+        (["evaluate", "--data", "MISSING"], "no such file or folder"),
+        (["evaluate", "--data", "PHOTO", "--models", "EMPTY"], "no config.json in this folder"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_a_status(arguments, message, photos, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    names = {
+        "EMPTY": tmp_path / "empty",
+        "MISSING": tmp_path / "missing",
+        "PHOTO": photos / "cat.png",
+        "PHOTO2": photos / "more" / "eye.jpg",
+        "out": tmp_path / "out",
+        "one.png": tmp_path / "one.png",
+    }
+    done = run(*(names.get(argument, argument) for argument in arguments))
+    assert done.returncode == 1
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_evaluate_prints_the_table_and_writes_the_figures(photos, model, tmp_path) -> None:
+    done = run("evaluate", "--data", photos, "--models", model, model, "--json", tmp_path / "figures.json")
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "figures.json").read_text())
+    upscaler = Upscaler(Generator.from_pretrained(model))
+    expected = measure(upscaler, read_truth(photos / "cat.png"))["psnr_y"]
+    assert content["photos"]["cat.png"][str(model)]["psnr_y"] == pytest.approx(expected, abs=1e-9)
+    assert done.stdout.startswith("| 2 photos | PSNR-Y (dB)")
+    assert "| bicubic |" in done.stdout

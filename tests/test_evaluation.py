@@ -1,0 +1,60 @@
+"""The numbers of a table: paired, with an interval, and the same as the one metric function gives."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES
+
+from esrgan.evaluation import Evaluation, bicubic, evaluate, measure, paired_difference, read_truth
+from esrgan.images import ImageError, write_image
+from esrgan.metrics import METRICS
+
+
+def test_a_constant_difference_has_an_interval_of_no_width() -> None:
+    d = paired_difference([28.0, 31.0, 25.0], [28.5, 31.5, 25.5])
+    assert (d.mean, d.low, d.high, d.wins) == (0.5, 0.5, 0.5, 3)
+
+
+def test_the_interval_is_that_of_the_normal_approximation_for_many_photos() -> None:
+    differences = np.random.default_rng(5).normal(0.2, 1.0, 400)
+    d = paired_difference(np.zeros(400), differences)
+    half_width = 1.96 * differences.std() / 20
+    assert d.mean == pytest.approx(differences.mean())
+    assert (d.low, d.high) == pytest.approx((d.mean - half_width, d.mean + half_width), abs=0.01)
+    assert d.wins == (differences > 0).sum()
+
+
+def test_pairing_takes_out_what_photos_have_in_common() -> None:
+    rng = np.random.default_rng(1)
+    easy_or_hard = rng.normal(30, 5, 50)
+    gain = rng.normal(0.1, 0.05, 50)
+    d = paired_difference(easy_or_hard, easy_or_hard + gain)
+    assert d.low > 0.05
+
+
+def test_a_table_holds_what_measuring_each_photo_gives() -> None:
+    paths = [EXAMPLES / "cat_chelsea.png", EXAMPLES / "polar_bear.png"]
+    table = evaluate({"bicubic": bicubic, "again": bicubic}, paths)
+    expected = [measure(bicubic, read_truth(path)) for path in paths]
+    assert table.scores["bicubic"] == table.scores["again"] == expected
+    assert table.mean("bicubic")["psnr_y"] == pytest.approx((expected[0]["psnr_y"] + expected[1]["psnr_y"]) / 2)
+    assert f"| bicubic | {table.mean('bicubic')['psnr_y']:.2f} |" in table.markdown()
+
+
+def test_the_json_of_a_perfect_result_is_valid_json() -> None:
+    perfect = {"psnr_y": float("inf"), "psnr_rgb": float("inf"), "ssim_y": 1.0}
+    good = {"psnr_y": 30.0, "psnr_rgb": 29.0, "ssim_y": 0.8}
+    table = Evaluation(["a.png"], {"bicubic": [good], "mixed": [good], "dogs": [perfect]})
+    content = json.loads(json.dumps(table.json(), allow_nan=False))
+    assert content["mean"]["dogs"]["psnr_y"] is None
+    assert content["difference"]["dogs_minus_mixed"]["ssim_y"]["mean"] == pytest.approx(0.2)
+    assert set(content["photos"]["a.png"]["mixed"]) == set(METRICS)
+
+
+def test_a_photo_too_small_to_be_measured_is_named(tmp_path) -> None:
+    from PIL import Image
+
+    write_image(Image.new("RGB", (18, 40)), tmp_path / "tiny.png")
+    with pytest.raises(ImageError, match=r"tiny\.png: 16 x 40"):
+        read_truth(tmp_path / "tiny.png")
