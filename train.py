@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 
 from esrgan.data import DataError, Photos, Stream, load_rows
-from esrgan.generator import WeightsError
 from esrgan.images import ImageError, find_images
 from esrgan.machine import keep_freed_memory
 from esrgan.recipes import RECIPES, Esrgan
 from esrgan.training import Options, Stopped, Trainer, TrainingError, make_accelerator
+from esrgan.weights import WeightsError
 
 
 def build_parser(recipe_name: str) -> argparse.ArgumentParser:

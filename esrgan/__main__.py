@@ -10,15 +10,15 @@ import logging
 import sys
 from pathlib import Path
 
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from PIL import Image
 from tqdm.auto import tqdm
 
 from .evaluation import Method, bicubic, evaluate
 from .files import replacing
-from .generator import SCALE, Generator, WeightsError
+from .generator import SCALE, Generator
 from .images import ImageError, find_images, read_image, write_image
 from .upscaler import Upscaler
+from .weights import WeightsError
 
 logger = logging.getLogger("esrgan")
 
@@ -111,9 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except (ImageError, WeightsError) as error:
         logger.error("%s", error)
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        logger.error("%s", str(error).splitlines()[0])
-    return 1
+        return 1
 
 
 if __name__ == "__main__":

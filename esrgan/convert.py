@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .generator import Generator, WeightsError
+from .generator import Generator
+from .weights import WeightsError
 
 # The first ESRGAN release numbered the layers of one nn.Sequential; its repository later named them.
 FIRST_RELEASE = {0: "conv_first", 3: "conv_up1", 6: "conv_up2", 8: "conv_hr", 10: "conv_last"}

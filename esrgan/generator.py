@@ -1,28 +1,27 @@
 """The generator: RRDBNet x4 (ESRGAN, arXiv:1809.00219, section 3.1), loaded strictly from safetensors."""
 
+import inspect
 import json
 import re
+import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .files import replacing
+from .weights import WeightsError, load_strictly, read_config, read_weights
 
 SCALE = 4
 BUNDLED = {folder.name: folder for folder in sorted((Path(__file__).parent / "pretrained").glob("*/"))}
+CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
-
-
-class WeightsError(ValueError):
-    """A weight file that is missing, damaged or made for another architecture; the message says which and why."""
 
 
 class ResidualDenseBlock(nn.Module):
@@ -57,14 +56,7 @@ class RRDB(nn.Module):
         return x + 0.2 * self.rdb3(self.rdb2(self.rdb1(x)))
 
 
-class Generator(
-    nn.Module,
-    PyTorchModelHubMixin,
-    library_name="esrgan",
-    license="apache-2.0",
-    pipeline_tag="image-to-image",
-    tags=["super-resolution", "esrgan", "animals"],
-):
+class Generator(nn.Module):
     """RRDBNet that multiplies height and width by 4.
 
     Parameters have the names of BasicSR's RRDBNet, so the weight file opens in spandrel, chaiNNer and ComfyUI too.
@@ -107,37 +99,67 @@ class Generator(
         return self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> "Generator":
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+    ) -> "Generator":
         """Load a generator in evaluation mode, strictly and from safetensors only.
 
         Args:
-            pretrained_model_name_or_path: a bundled name (`mixed`, `dogs`), a folder with `config.json` and
-                `model.safetensors`, a `.safetensors` file with BasicSR's key names, or a Hub id.
-            **kwargs: `revision`, `token`, `cache_dir`, `force_download` and `local_files_only`, for a Hub id.
+            source: a bundled name (`mixed`, `dogs`), a folder with `config.json` and `model.safetensors`, a
+                `.safetensors` file with BasicSR's key names, or a Hub id.
+            revision: branch, tag or commit of a Hub id.
+            token: for a private or gated Hub id; by default the one of `hf auth login`.
+            cache_dir: where downloads are kept.
+            force_download: download again what is in the cache.
+            local_files_only: take a Hub id from the cache alone.
 
         Raises:
-            WeightsError: no such file, not safetensors, or its keys or shapes are not this architecture's.
-            huggingface_hub.errors.HfHubHTTPError: the Hub refused.
+            WeightsError: not there or not to be had, not safetensors, or not this architecture's keys and shapes.
         """
-        source = Path(pretrained_model_name_or_path)
-        if not source.exists():
-            source = BUNDLED.get(str(pretrained_model_name_or_path), source)
-        if source.is_file():
-            return cls.from_state(read_weights(source), source)
-        if source.is_dir():
-            for name in ("config.json", WEIGHTS_NAME):
-                if not (source / name).is_file():
+        place = BUNDLED.get(str(source), Path(source))
+        if place.is_file():
+            return cls.from_state(read_weights(place), place)
+        if place.is_dir():
+            files = [place / CONFIG_NAME, place / WEIGHTS_NAME]
+            for path in files:
+                if not path.is_file():
                     raise WeightsError(
-                        f"{source}: no {name} in this folder; a model folder has config.json and {WEIGHTS_NAME}."
+                        f"{place}: no {path.name} in this folder; a model folder has {CONFIG_NAME} and {WEIGHTS_NAME}."
                     )
-        elif not re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-]", str(pretrained_model_name_or_path)):
+        elif not re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-]", str(source)):
             raise WeightsError(
-                f"{pretrained_model_name_or_path}: no such model; give a folder, a .safetensors file, a Hub id such as "
-                f"owner/name, or a bundled name ({', '.join(BUNDLED) or 'none is installed'})."
+                f"{source}: no such model; give a folder, a .safetensors file, a Hub id such as owner/name, "
+                f"or a bundled name ({', '.join(BUNDLED) or 'none is installed'})."
             )
         else:
-            source = Path(pretrained_model_name_or_path)
-        return super().from_pretrained(source.as_posix(), **kwargs)
+            download = partial(
+                hf_hub_download,
+                str(source),
+                revision=revision,
+                token=token,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+            )
+            try:
+                files = [Path(download(name)) for name in (CONFIG_NAME, WEIGHTS_NAME)]
+            except RemoteEntryNotFoundError as error:
+                raise WeightsError(
+                    f"{source}: no {CONFIG_NAME} and {WEIGHTS_NAME} there. Other formats are not opened, "
+                    "as a pickle can run code."
+                ) from error
+            except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+                raise WeightsError(f"{source}: not to be had from the Hub. {str(error).splitlines()[0]}") from error
+        config, weights = files
+        generator = cls(**read_config(config, list(inspect.signature(cls).parameters)))
+        return load_strictly(generator, read_weights(weights), weights)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], path: Path) -> "Generator":
@@ -152,76 +174,42 @@ class Generator(
         generator = cls(max(blocks) + 1, len(state["conv_first.weight"]), len(state["body.0.rdb1.conv1.weight"]))
         return load_strictly(generator, state, path)
 
-    @classmethod
-    def _from_pretrained(  # type: ignore[override]
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        **model_kwargs: int,
-    ) -> "Generator":
-        path = Path(model_id) / WEIGHTS_NAME
-        if not path.is_file():
-            try:
-                path = Path(
-                    hf_hub_download(
-                        model_id,
-                        WEIGHTS_NAME,
-                        revision=revision,
-                        cache_dir=cache_dir,
-                        force_download=force_download,
-                        local_files_only=local_files_only,
-                        token=token,
-                    )
-                )
-            except EntryNotFoundError as error:
-                raise WeightsError(
-                    f"{model_id} has no {WEIGHTS_NAME}; other formats are not opened, as a pickle can run code."
-                ) from error
-        return load_strictly(cls(**model_kwargs), read_weights(path), path)
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors`, both or neither.
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        """Write the weights in half precision: 2 bytes a parameter, further from fp32 than 8-bit output can show."""
+        The weights are in half precision: 2 bytes a parameter, rounded by less than 8-bit output can show.
+        """
         state = {
             key: tensor.detach().to("cpu", torch.float16).contiguous() for key, tensor in self.state_dict().items()
         }
-        with replacing(save_directory / "config.json") as path:
-            path.write_text(json.dumps(self.config, indent=2, sort_keys=True) + "\n")
-        with replacing(save_directory / WEIGHTS_NAME) as path:
-            save_file(state, path, metadata={"format": "pt"})
+        with replacing(Path(folder) / CONFIG_NAME) as config, replacing(Path(folder) / WEIGHTS_NAME) as weights:
+            config.write_text(json.dumps(self.config, indent=2) + "\n")
+            save_file(state, weights, metadata={"format": "pt"})
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        commit_message: str = "Upload generator",
+    ) -> str:
+        """Save to a repository on the Hub, made if it is not there.
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, as float32."""
-    try:
-        return {key: tensor.float() for key, tensor in load_file(path).items()}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error}).") from error
+        Args:
+            repo_id: owner/name.
+            private: for a new repository; by default the owner's setting.
+            token: by default the one of `hf auth login`.
+            commit_message: what the commit says.
 
+        Returns:
+            The commit's address.
 
-def load_strictly(generator: Generator, state: Mapping[str, Tensor], path: Path) -> Generator:
-    """Fill the generator, every key accounted for; `path` is for the message only."""
-    expected = generator.state_dict()
-    problems = {
-        "missing": [key for key in expected if key not in state],
-        "unexpected": [key for key in state if key not in expected],
-        "of another shape": [
-            f"{key} (file {tuple(state[key].shape)}, model {tuple(tensor.shape)})"
-            for key, tensor in expected.items()
-            if key in state and state[key].shape != tensor.shape
-        ],
-    }
-    if any(problems.values()):
-        told = (
-            f"{len(keys)} {kind}: {', '.join(keys[:3])}{', …' if len(keys) > 3 else ''}"
-            for kind, keys in problems.items()
-            if keys
-        )
-        blocks = generator.config["num_blocks"]
-        raise WeightsError(f"{path} does not fit a generator with {blocks} blocks; {'; '.join(told)}.")
-    generator.load_state_dict(state)
-    return generator.eval()
+        Raises:
+            huggingface_hub.errors.HfHubHTTPError: the Hub refused.
+        """
+        api = HfApi(token=token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message).commit_url

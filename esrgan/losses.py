@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from .compat import torchvision
 from .distributed import batch_mean
-from .generator import WeightsError
+from .weights import WeightsError
 
 
 class PerceptualLoss(nn.Module):
