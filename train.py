@@ -13,11 +13,12 @@ import logging
 import sys
 from pathlib import Path
 
+from esrgan.checkpoints import TrainingError
 from esrgan.data import DataError, Photos, Stream, load_rows
 from esrgan.images import ImageError, find_images
 from esrgan.machine import keep_freed_memory
 from esrgan.recipes import RECIPES, Esrgan
-from esrgan.training import Options, Stopped, Trainer, TrainingError, make_accelerator
+from esrgan.training import Options, Stopped, Trainer, make_accelerator
 from esrgan.weights import WeightsError
 
 

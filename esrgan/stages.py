@@ -125,3 +125,6 @@ class GanStage:
             self.discriminator_optimizer.step()
             self.discriminator_optimizer.zero_grad()
         return {name: loss.detach() for name, loss in losses.items()}
+
+
+STAGES: tuple[type[PsnrStage] | type[GanStage], ...] = (PsnrStage, GanStage)

@@ -4,9 +4,7 @@ import json
 import logging
 import math
 import os
-import shutil
 import signal
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from .cards import model_card
+from .checkpoints import Checkpoints, Progress, TrainingError
 from .convert import read_any
 from .crops import Sample, make_loader
 from .data import Photos, Stream
@@ -29,17 +28,12 @@ from .history import History
 from .losses import PerceptualLoss
 from .machine import has_fast_bf16
 from .recipes import Esrgan
-from .stages import GanStage, Losses, PsnrStage, Stage
+from .stages import STAGES, Losses, Stage
 from .upscaler import Upscaler
 
 logger = logging.getLogger(__name__)
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
-STAGES: tuple[type[PsnrStage] | type[GanStage], ...] = (PsnrStage, GanStage)
-
-
-class TrainingError(RuntimeError):
-    """A training that cannot begin or go on; the message says why and what to do."""
 
 
 class Stopped(Exception):
@@ -139,6 +133,7 @@ class Trainer:
         self.accelerator = accelerator
         self.photos = photos
         self.history = History(options.output_dir)
+        self.checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
         self.best = -math.inf
         self.bicubic: float | None = None
         self.stop = False
@@ -167,31 +162,33 @@ class Trainer:
         self.averaged = average(recipe, generator)
         self.accelerator.register_for_checkpointing(self.averaged)
 
-        resume = self._find_checkpoint()
-        progress: dict[str, Any] = json.loads((resume / "progress.json").read_text()) if resume else {}
-        self._write_recipe(resuming=resume is not None)
+        found = self.checkpoints.find(options.resume_from_checkpoint)
+        self._write_recipe(resuming=found is not None)
+        if not found:
+            self.history.rows.clear()
         handlers = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            names = [stage.name for stage in STAGES]
             first = 0
             for index, make_stage in enumerate(STAGES):
                 steps = {"psnr": recipe.psnr_steps, "gan": recipe.gan_steps}[make_stage.name]
-                if not steps or (resume and index < names.index(progress["stage"])):
+                earlier = [stage.name for stage in STAGES[:index]]
+                if not steps or (found and found[1].stage not in [*earlier, make_stage.name]):
                     first += steps
                     continue
+                set_seed(recipe.seed + index)
                 stage = make_stage(self.accelerator, recipe, generator)
-                begin = 0
-                if resume and stage.name == progress["stage"]:
-                    self.accelerator.load_state(str(resume))
-                    begin, self.best = progress["step"], progress["best"]
-                    self.history.rewind(names[:index], stage.name, begin)
-                    logger.info("resumed from %s", resume)
+                begin, self.best = 0, -math.inf
+                if found and found[1].stage == stage.name:
+                    checkpoint, progress = found
+                    self.accelerator.load_state(str(checkpoint))
+                    begin, self.best = progress.step, progress.best
+                    self.history.rewind(earlier, stage.name, begin)
+                    logger.info("resumed from %s", checkpoint)
                 self._run(stage, begin, first)
                 first += steps
                 self._keep(stage.name, stage.name)
                 generator.load_state_dict(self.averaged.module.state_dict())
                 self.averaged.n_averaged.zero_()
-                self.best = -math.inf
                 self.accelerator.free_memory()
         finally:
             for number, handler in handlers.items():
@@ -240,7 +237,9 @@ class Trainer:
                 if options.validation and (last or step % options.validation_steps == 0):
                     self._validate(stage.name, step, first)
                 if checkpoint:
-                    self._save(stage.name, step)
+                    self.checkpoints.save(accelerator, Progress(stage.name, step, self.best))
+                    if accelerator.is_main_process:
+                        self.history.write()
                 if stop:
                     raise Stopped(
                         f"stopped after step {step} of the {stage.name} stage, and saved; to go on, run the same "
@@ -324,48 +323,3 @@ class Trainer:
         if self.accelerator.is_main_process:
             with replacing(path) as beside:
                 beside.write_text(json.dumps(mine, indent=2) + "\n")
-
-    def _checkpoints(self) -> list[Path]:
-        """Complete checkpoints, oldest first."""
-        order = {stage.name: index for index, stage in enumerate(STAGES)}
-        found = []
-        for path in (self.options.output_dir / "checkpoints").glob("*-*"):
-            stage, _, step = path.name.rpartition("-")
-            if stage in order and step.isdigit():
-                found.append((order[stage], int(step), path))
-        return [path for *_, path in sorted(found)]
-
-    def _find_checkpoint(self) -> Path | None:
-        wanted = self.options.resume_from_checkpoint
-        if wanted is None:
-            return None
-        if wanted == "latest":
-            found = self._checkpoints()
-            if not found:
-                logger.warning("%s: no checkpoint yet, beginning anew", self.options.output_dir)
-            return found[-1] if found else None
-        if not (Path(wanted) / "progress.json").is_file():
-            raise TrainingError(f"{wanted}: not a checkpoint folder of this program.")
-        return Path(wanted)
-
-    def _save(self, stage: str, step: int) -> None:
-        """Write a checkpoint beside and rename it, then remove the oldest beyond the limit."""
-        accelerator = self.accelerator
-        started = time.monotonic()
-        target = self.options.output_dir / "checkpoints" / f"{stage}-{step:06d}"
-        beside = target.with_name(f".{target.name}.tmp")
-        if accelerator.is_main_process:
-            shutil.rmtree(beside, ignore_errors=True)
-            beside.mkdir(parents=True)
-        accelerator.wait_for_everyone()
-        accelerator.save_state(str(beside))
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            (beside / "progress.json").write_text(json.dumps({"stage": stage, "step": step, "best": self.best}))
-            shutil.rmtree(target, ignore_errors=True)
-            beside.rename(target)
-            for old in self._checkpoints()[: -self.options.checkpoints_total_limit]:
-                shutil.rmtree(old)
-            self.history.write()
-        accelerator.wait_for_everyone()
-        logger.debug("saved %s in %.1f s", target, time.monotonic() - started)
