@@ -13,6 +13,8 @@ import logging
 import sys
 from pathlib import Path
 
+from datasets import IterableDataset
+
 from esrgan.checkpoints import TrainingError
 from esrgan.data import DataError, Photos, Stream, load_rows
 from esrgan.images import ImageError, find_images
@@ -111,7 +113,7 @@ def main() -> int:
             seed=recipe.seed,
             streaming=options.streaming,
         )
-        photos = Stream(rows, recipe.crop_size) if options.streaming else Photos(rows, recipe.crop_size)
+        photos = Stream(rows, recipe.crop_size) if isinstance(rows, IterableDataset) else Photos(rows, recipe.crop_size)
         validation = find_images(options.validation_data_dir) if options.validation_data_dir else []
         trainer = Trainer(
             recipe,

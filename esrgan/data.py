@@ -38,7 +38,11 @@ class Pair:
 
 def make_pair(content: str | Path | bytes, name: str) -> Pair:
     """Decode a photo and shrink it by the protocol."""
-    truth = crop_to_multiple(read_image(content, name), SCALE)
+    image = read_image(content, name)
+    try:
+        truth = crop_to_multiple(image, SCALE)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
     return Pair(np.asarray(shrink(truth, SCALE)), np.asarray(truth))
 
 
@@ -150,8 +154,12 @@ def load_rows(
         else:
             if not Path(source).is_dir():
                 raise DataError(f"{source}: no such folder.")
-            splits = datasets.load_dataset("imagefolder", data_dir=str(Path(source).resolve()), streaming=streaming)
-    except (FileNotFoundError, datasets.exceptions.DatasetNotFoundError) as error:
+            splits = datasets.load_dataset(
+                "imagefolder", data_dir=str(Path(source).resolve()), data_files=_data_files(source), streaming=streaming
+            )
+    except DataError:
+        raise
+    except (FileNotFoundError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
         raise DataError(f"{source}: no images found ({str(error).splitlines()[0]}).") from error
     if split not in splits and len(splits) > 1:
         raise DataError(f"{source}: no split {split}; there are {', '.join(splits)}.")
@@ -163,11 +171,19 @@ def load_rows(
         rows = _only(rows, species, source)
     if isinstance(rows, datasets.IterableDataset):
         rows = rows.shuffle(seed=seed, buffer_size=1000)
-        return rows.take(max_samples) if max_samples else rows
+        if not max_samples:
+            return rows
+        return datasets.Dataset.from_list(list(rows.take(max_samples)), features=rows.features)  # else each epoch's own
     if max_samples and max_samples < len(rows):
         chosen = np.random.default_rng(seed).permutation(len(rows))[:max_samples]
         rows = rows.select(sorted(chosen))
     return rows
+
+
+def _data_files(source: str) -> dict[str, str] | None:
+    """All files as one split, unless folders are named after splits; `datasets` would go by file names too."""
+    folders = {path.name.casefold() for path in Path(source).iterdir() if path.is_dir()}
+    return None if folders & {"train", "test", "validation", "val"} else {"train": "**"}
 
 
 def _only(
@@ -184,7 +200,7 @@ def _only(
         known: Iterable[str] = feature.names
     else:
         kept = rows.filter(lambda name: str(name).casefold() == wanted, input_columns=column)
-        known = sorted(set(rows[column])) if isinstance(rows, datasets.Dataset) else []
+        known = sorted({name for name in rows[column] if name}) if isinstance(rows, datasets.Dataset) else []
     if isinstance(kept, datasets.Dataset) and not len(kept):
         raise DataError(f"{source}: no {species}; there are {', '.join(list(known)[:20])}.")
     return kept

@@ -12,6 +12,7 @@ from .files import replacing
 
 MAX_PIXELS = 100_000_000
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # no EPS: Pillow would start Ghostscript for it
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
@@ -33,16 +34,14 @@ def read_image(source: str | Path | bytes, name: str | None = None, max_pixels: 
     name = name or (str(source) if not isinstance(source, bytes) else "the image")
     too_many = f"more than the limit of {max_pixels / 1e6:g} megapixels; shrink or crop it."
     try:
-        with (
-            warnings.catch_warnings(),
-            Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image,
-        ):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata; what matters raises
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageError(f"{name}: {width} x {height} pixels are {too_many}")
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise ImageError(f"{name}: {width} x {height} pixels are {too_many}")
+                image.load()
+                return _to_rgb(ImageOps.exif_transpose(image))
     except ImageError:
         raise
     except Image.DecompressionBombError as error:

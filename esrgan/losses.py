@@ -30,13 +30,17 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         weights = torchvision.models.VGG19_Weights.IMAGENET1K_V1
         try:
-            vgg = torchvision.models.vgg19(weights=weights)
+            state = weights.get_state_dict(progress=True, check_hash=True)
         except (OSError, RuntimeError) as error:
             raise WeightsError(
                 f"VGG19's weights, for the perceptual loss, cannot be had: {error}. Download {weights.url} to "
                 "hub/checkpoints in the folder that TORCH_HOME names."
             ) from error
-        self.features = vgg.features[:35].eval().requires_grad_(False)
+        with torch.device("meta"):  # no random start, and no classifier of 124 M parameters
+            self.features = torchvision.models.vgg19().features[:35].eval()
+        own = {key: state[f"features.{key}"].float() for key in self.features.state_dict()}
+        self.features.load_state_dict(own, assign=True)
+        self.features.requires_grad_(False)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
 

@@ -36,7 +36,7 @@ def psnr(result: np.ndarray, truth: np.ndarray, *, peak: float) -> float:
     for array in (result, truth):
         if array.dtype == np.uint8 and peak != 255:
             raise ValueError(f"8-bit values have the peak 255, not {peak:g}")
-        if array.min() < 0 or array.max() > peak:
+        if not (array.min() >= 0 and array.max() <= peak):  # nor NaN
             raise ValueError(f"values in {array.min():g}..{array.max():g} do not fit the range 0..{peak:g}")
     error = np.mean(np.square(result.astype(np.float64) - truth.astype(np.float64)))
     return math.inf if error == 0 else float(10 * np.log10(peak**2 / error))

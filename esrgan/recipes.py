@@ -62,6 +62,8 @@ class Esrgan:
                 raise ValueError(f"{field.name} {value}: choose from {', '.join(field.metadata['choices'])}")
             if isinstance(value, int | float) and value < 0:
                 raise ValueError(f"{field.name} {value}: must not be negative")
+            if field.name in ("num_blocks", "num_features", "growth_channels", "train_batch_size") and value < 1:
+                raise ValueError(f"{field.name} {value}: must be at least 1")
         if self.adversarial == "wgan-gp" and not self.gradient_penalty_weight:
             raise ValueError("adversarial wgan-gp: needs a gradient_penalty_weight; 10 is usual")
 

@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
+FREE = ("dataloader_num_workers", "psnr_learning_rate", "learning_rate", "discriminator_learning_rate")
+
+
 class Stopped(Exception):
     """The training was asked to stop, and has saved."""
 
@@ -237,9 +240,9 @@ class Trainer:
                 if options.validation and (last or step % options.validation_steps == 0):
                     self._validate(stage.name, step, first)
                 if checkpoint:
-                    self.checkpoints.save(accelerator, Progress(stage.name, step, self.best))
                     if accelerator.is_main_process:
-                        self.history.write()
+                        self.history.write()  # before: rows too many are dropped by a resume, missing ones are lost
+                    self.checkpoints.save(accelerator, Progress(stage.name, step, self.best))
                 if stop:
                     raise Stopped(
                         f"stopped after step {step} of the {stage.name} stage, and saved; to go on, run the same "
@@ -313,7 +316,7 @@ class Trainer:
         mine = {"recipe": type(self.recipe).__name__.lower(), **asdict(self.recipe)}
         if resuming and path.is_file():
             theirs = json.loads(path.read_text())
-            changed = [key for key in mine if mine[key] != theirs.get(key) and key not in ("dataloader_num_workers",)]
+            changed = [key for key in mine if mine[key] != theirs.get(key) and key not in FREE]
             if changed:
                 raise TrainingError(
                     f"{path}: the run to resume had other settings: "
