@@ -1,0 +1,288 @@
+"""The application through its API, as another program uses it."""
+
+import io
+import runpy
+import socket
+import struct
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_server import Server, serving, tiny_models
+from conftest import EXAMPLES, ROOT
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import app
+from esrgan import Generator, Upscaler
+from esrgan.evaluation import bicubic, measure, read_truth
+from esrgan.generator import BUNDLED
+from esrgan.images import read_image, shrink
+from esrgan.metrics import METRICS, compare
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("app")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(server.url, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo whose sides are no multiples of 4."""
+    path = tmp_path / "cat.png"
+    Image.open(EXAMPLES / "cat_chelsea.png").crop((150, 80, 225, 143)).save(path)
+    return path
+
+
+def pixels(path: str | Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert image.mode == "RGB"
+        return np.asarray(image)
+
+
+def test_compare_answers_what_the_library_says(server: Server, client: Client, photo: Path) -> None:
+    figures, *files = client.predict(handle_file(photo), api_name="/compare")
+
+    truth = read_truth(photo)
+    methods = {"bicubic": bicubic, **server.models}
+    expected = {way: measure(method, truth) for way, method in methods.items()}
+    expected["dogs_minus_mixed"] = {key: expected["dogs"][key] - expected["mixed"][key] for key in METRICS}
+    assert figures.keys() == expected.keys()
+    for way, values in expected.items():
+        assert figures[way] == pytest.approx(values, abs=1e-6), way
+    assert figures["mixed"] != figures["dogs"]
+
+    assert [Path(file).name for file in files] == [f"cat-{way}.png" for way in ("original", "bicubic", "mixed", "dogs")]
+    pictures = [truth, *(method(shrink(truth, 4)) for method in methods.values())]
+    for file, picture in zip(files, pictures, strict=True):
+        assert np.array_equal(pixels(file), np.asarray(picture)), file
+
+
+def test_upscale_answers_what_the_library_says(server: Server, client: Client, photo: Path) -> None:
+    figures, *files = client.predict(handle_file(photo), api_name="/upscale")
+
+    image = read_image(photo)
+    results = {way: method(image) for way, method in {"bicubic": bicubic, **server.models}.items()}
+    assert figures.keys() == {"consistency", "mixed_against_dogs"}
+    assert figures["consistency"].keys() == results.keys()
+    for way, result in results.items():
+        assert figures["consistency"][way] == pytest.approx(compare(shrink(result, 4), image), abs=1e-6), way
+    assert figures["mixed_against_dogs"] == pytest.approx(compare(results["mixed"], results["dogs"]), abs=1e-6)
+    for file, result in zip(files, results.values(), strict=True):
+        assert np.array_equal(pixels(file), np.asarray(result)), file
+
+
+def test_api_is_two_endpoints_that_need_a_photo_only(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert endpoints.keys() == {"/compare", "/upscale"}
+    for name, endpoint in endpoints.items():
+        assert [parameter["parameter_name"] for parameter in endpoint["parameters"]] == ["photo"]
+        assert not endpoint["parameters"][0]["parameter_has_default"]
+        assert endpoint["returns"][0]["component"] == "Json"
+        assert len(endpoint["returns"]) == {"/compare": 5, "/upscale": 4}[name]
+        assert "psnr_y" in endpoint["description"] or "metrics" in endpoint["description"]
+
+
+def unusual_files(folder: Path) -> dict[str, Path]:
+    """Photos that a careless page would alter before the library reads them."""
+    paths = {name: folder / name for name in ("grey16.png", "rotated.jpg", "transparent.png", "palette.gif")}
+    ramp = np.linspace(0, 65535, 40 * 24).reshape(24, 40).astype(np.uint16)
+    Image.fromarray(ramp).save(paths["grey16.png"])
+    image = Image.open(EXAMPLES / "cat_chelsea.png").crop((150, 80, 198, 104))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(paths["rotated.jpg"], exif=exif)
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(paths["transparent.png"])
+    image.convert("RGB").quantize(16).save(paths["palette.gif"])
+    return paths
+
+
+def test_uploads_reach_the_library_unaltered(client: Client, tmp_path: Path) -> None:
+    for name, path in unusual_files(tmp_path).items():
+        original = client.predict(handle_file(path), api_name="/compare")[1]
+        assert np.array_equal(pixels(original), np.asarray(read_image(path))), name
+    assert pixels(client.predict(handle_file(tmp_path / "rotated.jpg"), api_name="/compare")[1]).shape == (48, 24, 3)
+    grey = pixels(client.predict(handle_file(tmp_path / "grey16.png"), api_name="/compare")[1])
+    assert (grey.min(), grey.max()) == (0, 255)
+    assert 120 < grey.mean() < 135
+
+
+def test_a_perfect_result_is_null_in_json(server: Server, client: Client, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), (90, 120, 60)).save(tmp_path / "plain.png")
+    figures, *_ = client.predict(handle_file(tmp_path / "plain.png"), api_name="/compare")
+    assert figures["bicubic"] == {"psnr_y": None, "psnr_rgb": None, "ssim_y": pytest.approx(1)}
+    assert app.Studio(server.models).compare(tmp_path / "plain.png", lambda done, text: None)[0] == figures
+    assert "identical" in app.tell_comparison(figures)[1]
+
+
+def bad_file(kind: str, folder: Path) -> Path | None:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    encoded = io.BytesIO()
+    Image.open(EXAMPLES / "cat_chelsea.png").save(encoded, "JPEG")
+    noise = Image.effect_noise((100, 21), 40)
+    tiny, thin, large = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    noise.crop((0, 0, 1, 1)).save(tiny, "PNG")
+    noise.crop((0, 0, 100, 19)).save(thin, "PNG")
+    Image.new("L", (2500, 2000)).save(large, "PNG")
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0))
+    name, content = {
+        "text": ("text.jpg", b"This is not a photo."),
+        "truncated": ("truncated.jpg", encoded.getvalue()[:9000]),
+        "empty": ("empty.png", b""),
+        "1x1": ("1x1.png", tiny.getvalue()),
+        "thin": ("thin.png", thin.getvalue()),
+        "large": ("large.png", large.getvalue()),
+        "bomb": ("bomb.png", b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b"")),
+        "svg": ("drawing.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="50" height="50"/></svg>'),
+    }[kind]
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("endpoint", ["/compare", "/upscale"])
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("text", "not an image"),
+        ("truncated", "damaged"),
+        ("empty", "not an image"),
+        ("1x1", "1 x 1 pixels are too few"),
+        ("thin", "100 x 19 pixels are too few"),
+        ("large", "megapixels"),
+        ("bomb", "megapixels"),
+        ("svg", "not an image"),
+        ("nothing", "Choose a photo"),
+    ],
+)
+def test_a_bad_photo_gets_one_sentence(
+    server: Server, client: Client, tmp_path: Path, endpoint: str, kind: str, told: str
+) -> None:
+    path = None if kind == "nothing" else bad_file(kind, tmp_path)
+    with pytest.raises(AppError) as caught:
+        client.predict(path and handle_file(path), api_name=endpoint)
+    sentence = str(caught.value)
+    assert told in sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert "/" not in sentence
+    assert path is None or sentence.startswith(f"{path.name}: ")
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_it_goes_on_serving_after_bad_photos(server: Server, client: Client, photo: Path, tmp_path: Path) -> None:
+    for kind in ("truncated", "bomb"):
+        with pytest.raises(AppError):
+            client.predict(handle_file(bad_file(kind, tmp_path)), api_name="/compare")
+        assert client.predict(handle_file(photo), api_name="/compare")[0]["bicubic"]["psnr_y"] > 20
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_model_that_is_missing_is_one_sentence_and_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "nowhere"
+    monkeypatch.setattr(sys, "argv", ["app.py", f"--mixed={source}"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
+    assert caught.value.code == 1
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [f"{source}: no such model"]
+    assert capfd.readouterr().out == ""
+
+
+def test_a_port_in_use_is_one_sentence_and_status_1(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sources = (f"--{name}={path}" for name, path in tiny_models(tmp_path).items())
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert app.main(["--port", str(port), *sources]) == 1
+    assert [record.getMessage() for record in caplog.records if record.name == "esrgan"] == [
+        f"127.0.0.1:{port} cannot be served on; choose another with --port."
+    ]
+
+
+def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
+    tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    monkeypatch.setattr(app, "KEPT_SECONDS", 3)
+    models = {name: Upscaler(Generator.from_pretrained(path)) for name, path in tiny_models(tmp_path).items()}
+    page = app.build(app.Studio(models))
+    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+
+    def served() -> set[str]:
+        return {path.name for path in (tmp_path / "served").rglob("*") if path.is_file()}
+
+    try:
+        examples = served()
+        assert examples == {path.name for path in EXAMPLES.glob("*.png")}
+        client = Client(url, verbose=False, download_files=False)
+        client.predict(handle_file(photo), api_name="/compare")
+        names = ("", "-original", "-bicubic", "-mixed", "-dogs")
+        assert served() >= {f"cat{name}.png" for name in names}
+        deadline = time.monotonic() + 60
+        while served() != examples:
+            assert time.monotonic() < deadline, served() - examples
+            time.sleep(0.5)
+    finally:
+        page.close(verbose=False)
+
+
+def comparison(mixed: float | None, dogs: float | None, difference: float | None) -> app.Figures:
+    keys = ("psnr_y", "psnr_rgb", "ssim_y")
+    values = {"bicubic": 30.0, "mixed": mixed, "dogs": dogs, "dogs_minus_mixed": difference}
+    return {way: dict.fromkeys(keys, value) for way, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("mixed", "dogs", "difference", "headline", "words"),
+    [
+        (31.0, 31.5, 0.5, "The Dogs model wins by 0.50 dB", "**+0.50 dB**, a clear difference. Both come"),
+        (31.25, 29.5, -1.75, "The Mixed model wins by 1.75 dB", "**-1.75 dB**, a large difference. Only Mixed comes"),
+        (29.0, 29.004, 0.004, "A draw", "**+0.00 dB**, too little to see. Neither comes"),
+        (29.004, 29.0, -0.004, "A draw", "**+0.00 dB**"),
+        (None, None, None, "A draw", "**undefined dB**"),
+        (31.0, None, None, "The Dogs model wins\n", "**undefined dB**, a large difference. Both come"),
+    ],
+)
+def test_the_winner_is_told_in_words(
+    mixed: float | None, dogs: float | None, difference: float | None, headline: str, words: str
+) -> None:
+    verdict, table = app.tell_comparison(comparison(mixed, dogs, difference))
+    assert verdict.startswith(f"## {headline}")
+    assert words in verdict
+    assert table.count("\n") == 5
+
+
+def test_the_table_marks_every_best_value_as_it_is_shown() -> None:
+    _, table = app.tell_comparison(comparison(31.001, 31.002, 0.001))
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines()}
+    assert rows["Mixed"] == "| Mixed | **31.00** | **31.00** | 31.0010 |"
+    assert rows["Dogs"] == "| Dogs | **31.00** | **31.00** | **31.0020** |"
+    assert rows["Dogs minus mixed"] == "| Dogs minus mixed | +0.00 | +0.00 | +0.0010 |"
+
+
+@pytest.mark.skipif(not {"mixed", "dogs"} <= BUNDLED.keys(), reason="the weights of mixed and dogs are not there")
+def test_the_bundled_models_beat_bicubic_on_a_dog(tmp_path: Path) -> None:
+    path = tmp_path / "dog.png"
+    Image.open(EXAMPLES / "dog_german_shepherd.png").crop((128, 64, 384, 256)).save(path)
+    studio = app.Studio({name: Upscaler(Generator.from_pretrained(name)) for name in ("mixed", "dogs")})
+    figures, pictures = studio.compare(path, lambda done, text: None)
+    assert min(figures["mixed"]["psnr_y"], figures["dogs"]["psnr_y"]) > figures["bicubic"]["psnr_y"]
+    assert {picture.size for picture in pictures.values()} == {(256, 192)}

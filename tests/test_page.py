@@ -1,0 +1,216 @@
+"""The page in a real browser, as a visitor uses it."""
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_server import Server, serving
+from conftest import EXAMPLES
+from PIL import Image
+
+from esrgan.evaluation import bicubic, measure, read_truth
+from esrgan.images import read_image, shrink
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+
+WAIT = 90_000
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("page")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["sync_api.Browser"]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, "--disable-component-update"])
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """Someone in front of the page."""
+
+    def __init__(self, page: "sync_api.Page", url: str) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.problems: list[str] = []
+        page.set_default_timeout(WAIT)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.goto(url)
+        page.get_by_role("heading", name="Your result appears here").wait_for()
+
+    @property
+    def tab(self) -> "sync_api.Locator":
+        return self.page.locator("[role=tabpanel]:visible")
+
+    def click_example(self, index: int) -> None:
+        self.tab.locator("button.gallery-item").nth(index).click()
+
+    def upload(self, path: Path) -> None:
+        self.tab.locator("input[type=file]").first.set_input_files(path)
+
+    def verdict(self, words: str) -> str:
+        """The headline once it contains these words."""
+        headline = self.tab.locator("h2").filter(has_text=words)
+        headline.wait_for()
+        return headline.inner_text()
+
+    def table(self) -> list[list[str]]:
+        rows = self.tab.locator("table tbody tr")
+        rows.first.wait_for()
+        return [row.locator("td").all_inner_texts() for row in rows.all()]
+
+    def slider(self, left: str, right: str) -> list[np.ndarray]:
+        """The two pictures as the browser was given them, once their names end like this; right lies above left."""
+        for name in (left, right):
+            self.tab.locator(f"img[src$='-{name}.png']").first.wait_for()
+        images = self.tab.locator(f"img[src$='-{left}.png'], img[src$='-{right}.png']").all()
+        sources = {str(image.get_attribute("src")).split("-")[-1]: str(image.get_attribute("src")) for image in images}
+        return [self.fetch(sources[f"{name}.png"]) for name in (left, right)]
+
+    def fetch(self, url: str) -> np.ndarray:
+        response = self.page.request.get(url)
+        assert response.headers["content-type"] == "image/png"
+        return np.asarray(Image.open(io.BytesIO(response.body())))
+
+    def message(self) -> str:
+        toast = self.page.get_by_test_id("toast-body").first
+        toast.wait_for()
+        return toast.inner_text()
+
+    def overflow(self) -> float:
+        """How many pixels the page, or something on it, reaches beyond the screen's right edge."""
+        return self.page.evaluate(
+            """() => {
+                const shown = [...document.querySelectorAll("h1, h2, p, table, button, input, img")]
+                const edges = shown.filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect().right)
+                return Math.max(document.documentElement.scrollWidth, ...edges) - window.innerWidth
+            }"""
+        )
+
+
+@pytest.fixture
+def visitor(browser: "sync_api.Browser", server: Server) -> Iterator[Visitor]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    visitor = Visitor(context.new_page(), server.url)
+    yield visitor
+    context.close()
+    assert not visitor.problems
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "My cat.png"
+    Image.open(EXAMPLES / "cat_chelsea.png").crop((150, 80, 246, 144)).save(path)
+    return path
+
+
+def test_one_click_on_an_example_shows_the_winner_the_numbers_and_the_pictures(
+    server: Server, visitor: Visitor
+) -> None:
+    visitor.click_example(0)
+    headline = visitor.verdict(" wins ")
+
+    truth = read_truth(EXAMPLES / "cat_chelsea.png")
+    scores = {
+        name: measure(method, truth)
+        for name, method in {"Bicubic": bicubic, "Mixed": server.models["mixed"], "Dogs": server.models["dogs"]}.items()
+    }
+    difference = scores["Dogs"]["psnr_y"] - scores["Mixed"]["psnr_y"]
+    winner = "Dogs" if difference > 0 else "Mixed"
+    assert headline == f"The {winner} model wins by {abs(difference):.2f} dB"
+    *rows, last = visitor.table()
+    assert rows == [
+        [name, f"{score['psnr_y']:.2f}", f"{score['psnr_rgb']:.2f}", f"{score['ssim_y']:.4f}"]
+        for name, score in scores.items()
+    ]
+    assert last[:2] == ["Dogs minus mixed", f"{difference:+.2f}"]
+
+    small = shrink(truth, 4)
+    shown = visitor.slider("bicubic", "dogs")
+    for picture, method in zip(shown, (bicubic, server.models["dogs"]), strict=True):
+        assert np.array_equal(picture, np.asarray(method(small)))
+    assert visitor.tab.locator("img[src*='cat_chelsea.png']").first.is_visible()
+    outside = [url for url in visitor.requests if not url.startswith((server.url, "data:", "blob:"))]
+    assert not outside
+
+
+def test_either_side_of_the_slider_can_be_any_picture(server: Server, visitor: Visitor, photo: Path) -> None:
+    visitor.upload(photo)
+    visitor.verdict(" wins ")
+    visitor.slider("bicubic", "dogs")
+    for side, way in (("Left", "Original"), ("Right", "Mixed")):
+        visitor.tab.get_by_label(side).click()
+        visitor.page.get_by_role("option", name=way).click()
+        visitor.page.get_by_role("option").first.wait_for(state="detached")
+    left, right = visitor.slider("original", "mixed")
+    truth = read_truth(photo)
+    assert np.array_equal(left, np.asarray(truth))
+    assert np.array_equal(right, np.asarray(server.models["mixed"](shrink(truth, 4))))
+
+
+def test_an_upload_is_upscaled_and_its_download_is_exact(
+    server: Server, visitor: Visitor, photo: Path, tmp_path: Path
+) -> None:
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    visitor.upload(photo)
+    visitor.verdict("The two results")
+    assert [row[0] for row in visitor.table()] == ["Bicubic", "Mixed", "Dogs"]
+    for name in ("mixed", "dogs"):
+        with visitor.page.expect_download() as download:
+            visitor.tab.get_by_role("link", name=f"Download {name}").or_(
+                visitor.tab.get_by_role("button", name=f"Download {name}")
+            ).first.click()
+        assert download.value.suggested_filename == f"My cat-{name}.png"
+        download.value.save_as(tmp_path / f"{name}.png")
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert np.array_equal(np.asarray(image), np.asarray(server.models[name](read_image(photo))))
+
+
+def test_a_bad_file_and_no_file_get_a_message_and_the_page_goes_on(
+    visitor: Visitor, photo: Path, tmp_path: Path
+) -> None:
+    visitor.tab.get_by_role("button", name="Compare", exact=True).click()
+    assert "Choose a photo first" in visitor.message()
+    visitor.page.get_by_test_id("toast-close").first.click()
+    visitor.page.get_by_test_id("toast-body").wait_for(state="detached")
+
+    (tmp_path / "text.jpg").write_text("This is not a photo.")
+    visitor.upload(tmp_path / "text.jpg")
+    assert "text.jpg: not an image that can be read" in visitor.message()
+    visitor.verdict("No result")
+    assert not visitor.tab.locator("table").is_visible()
+
+    visitor.click_example(0)
+    visitor.verdict(" wins ")
+    assert len(visitor.table()) == 4
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(
+    browser: "sync_api.Browser", server: Server, photo: Path, scheme: str
+) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    visitor = Visitor(context.new_page(), server.url)
+    assert visitor.overflow() <= 0
+    visitor.upload(photo)
+    visitor.verdict(" wins ")
+    visitor.slider("bicubic", "dogs")
+    assert visitor.overflow() <= 0
+    background = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(map(int, background.removeprefix("rgb(").removesuffix(")").split(",")[:3])) / 3
+    assert brightness > 200 if scheme == "light" else brightness < 60
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    assert visitor.overflow() <= 0
+    context.close()
