@@ -17,11 +17,20 @@ from datasets import IterableDataset
 
 from esrgan.checkpoints import TrainingError
 from esrgan.data import DataError, Photos, Stream, load_rows
+from esrgan.evaluation import read_truth
 from esrgan.images import ImageError, find_images
 from esrgan.machine import keep_freed_memory
 from esrgan.recipes import RECIPES, Esrgan
 from esrgan.training import Options, Stopped, Trainer, make_accelerator
 from esrgan.weights import WeightsError
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
+    return number
 
 
 def build_parser(recipe_name: str) -> argparse.ArgumentParser:
@@ -40,11 +49,15 @@ def build_parser(recipe_name: str) -> argparse.ArgumentParser:
     source.add_argument("--dataset_name", metavar="ID", help="data set on the Hub")
     data.add_argument("--dataset_split", metavar="NAME", default="train", help="its split (default: %(default)s)")
     data.add_argument("--species", metavar="NAME", help="use only this species, by metadata or folder name")
-    data.add_argument("--max_train_samples", type=int, metavar="N", help="pick that many photos at random")
+    data.add_argument("--max_train_samples", type=positive, metavar="N", help="pick that many photos at random")
     data.add_argument("--streaming", action="store_true", help="read photos as needed; for sets beyond the disk")
     data.add_argument("--validation_data_dir", type=Path, metavar="DIR", help="folder of photos to measure on")
     data.add_argument(
-        "--max_validation_samples", type=int, metavar="N", default=16, help="use the first N (default: %(default)s)"
+        "--max_validation_samples",
+        type=positive,
+        metavar="N",
+        default=16,
+        help="the first N (default: %(default)s)",
     )
     run = parser.add_argument_group("run")
     run.add_argument("--output_dir", type=Path, metavar="DIR", required=True, help="gets weights, checkpoints, curves")
@@ -57,8 +70,12 @@ def build_parser(recipe_name: str) -> argparse.ArgumentParser:
         ("logging_steps", 10, "steps between rows of history.csv"),
         ("gradient_accumulation_steps", 1, "batches a step"),
     ):
-        run.add_argument(f"--{name}", type=int, metavar="N", default=default, help=f"{meaning} (default: %(default)s)")
-    run.add_argument("--mixed_precision", choices=("no", "fp16", "bf16"), help="default: bf16 where it is native")
+        run.add_argument(
+            f"--{name}", type=positive, metavar="N", default=default, help=f"{meaning} (default: %(default)s)"
+        )
+    run.add_argument(
+        "--mixed_precision", choices=("no", "fp16", "bf16"), help="default: accelerate's, or bf16 where native"
+    )
     run.add_argument("--report_to", choices=("none", "tensorboard", "trackio", "wandb"), default="none", help="tracker")
     settings = parser.add_argument_group(f"recipe {recipe_name}")
     for field in dataclasses.fields(recipe):
@@ -102,6 +119,8 @@ def main() -> int:
             keep_freed_memory()
         if not accelerator.is_main_process:
             logging.getLogger("esrgan").setLevel(logging.ERROR)
+        if options.report_to != "none" and not accelerator.log_with:
+            raise TrainingError(f"--report_to {options.report_to}: not installed; pip install {options.report_to}.")
         if options.report_to != "none":
             accelerator.init_trackers("esrgan", dataclasses.asdict(recipe))
         rows = load_rows(
@@ -115,12 +134,15 @@ def main() -> int:
         )
         photos = Stream(rows, recipe.crop_size) if isinstance(rows, IterableDataset) else Photos(rows, recipe.crop_size)
         validation = find_images(options.validation_data_dir) if options.validation_data_dir else []
+        validation = validation[: options.max_validation_samples]
+        for path in validation:
+            read_truth(path)
         trainer = Trainer(
             recipe,
             Options(
                 output_dir=options.output_dir,
                 data_name=options.dataset_name or "/".join(Path(options.train_data_dir).resolve().parts[-2:]),
-                validation=tuple(validation[: options.max_validation_samples]),
+                validation=tuple(validation),
                 validation_steps=options.validation_steps,
                 checkpointing_steps=options.checkpointing_steps,
                 checkpoints_total_limit=options.checkpoints_total_limit,
@@ -136,7 +158,7 @@ def main() -> int:
     except Stopped as stopped:
         sys.stderr.write(f"\n{stopped}\n")
         return 130
-    except (DataError, ImageError, TrainingError, WeightsError) as error:
+    except (DataError, ImageError, OSError, TrainingError, WeightsError) as error:
         sys.stderr.write(f"\ntrain.py: {error}\n")
         return 1
     return 0

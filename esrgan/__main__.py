@@ -90,7 +90,7 @@ def run_upscale(options: argparse.Namespace) -> int:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Measure, and write the table to standard output."""
-    paths = find_images(options.data)[: options.max_samples]
+    paths = find_images(options.data)[: options.max_samples or None]
     methods: dict[str, Method] = {"bicubic": bicubic}
     for source in options.models:
         methods[source] = Upscaler(Generator.from_pretrained(source))
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         return options.run(options)
-    except (ImageError, WeightsError) as error:
+    except (ImageError, OSError, WeightsError) as error:
         logger.error("%s", error)
         return 1
 

@@ -11,6 +11,11 @@ STAGES = {
     "psnr": "trained for exact pixels (L1 loss): the highest PSNR, a soft look",
     "gan": "trained against a discriminator: crisper texture, at some cost in PSNR",
 }
+RECIPES = {
+    "esrgan": "the two stages of [ESRGAN](https://arxiv.org/abs/1809.00219)",
+    "paper": "the recipe of [Super-Resolution Analysis of Animal Images Based on ESRGAN Model]"
+    "(https://doi.org/10.5220/0012804200003885)",
+}
 
 TEMPLATE = """---
 {metadata}
@@ -32,9 +37,7 @@ The tensors have BasicSR's names, so `model.safetensors` also opens in spandrel,
 
 ## Training
 
-{steps} steps on {photos} photos (`{data}`), by the `{recipe}` recipe of
-[Super-Resolution Analysis of Animal Images Based on ESRGAN Model](https://doi.org/10.5220/0012804200003885), with the
-averaged weights (EMA) kept{validation}.
+{steps} steps on {photos} photos (`{data}`), by {recipe}{validation}.
 
 {settings}
 
@@ -47,13 +50,14 @@ the result as evidence of what was there.
 
 
 def model_card(
-    recipe: Esrgan, stage: str, data: str, photos: str, psnr_y: float | None, bicubic: float | None
+    recipe: Esrgan, stage: str, steps: int, data: str, photos: str, psnr_y: float | None, bicubic: float | None
 ) -> ModelCard:
     """Describe a generator.
 
     Args:
         recipe: what trained it.
         stage: `psnr` or `gan`.
+        steps: how many there were, over both stages.
         data: name of the training data.
         photos: how many there were, in words or digits.
         psnr_y: mean validation PSNR-Y in dB, if it was measured.
@@ -67,7 +71,7 @@ def model_card(
     )
     validation = ""
     if psnr_y is not None and bicubic is not None:
-        validation = f". PSNR-Y on the validation photos: {psnr_y:.2f} dB, bicubic {bicubic:.2f} dB ({PROTOCOL})"
+        validation = f".\n\nPSNR-Y on the validation photos: {psnr_y:.2f} dB, bicubic {bicubic:.2f} dB. {PROTOCOL[:-1]}"
     settings = (f"| {name} | {value} |" for name, value in asdict(recipe).items())
     return ModelCard(
         TEMPLATE.format(
@@ -76,10 +80,10 @@ def model_card(
             num_blocks=recipe.num_blocks,
             stage=STAGES[stage],
             source="path/to/this/folder",
-            steps={"psnr": recipe.psnr_steps, "gan": recipe.psnr_steps + recipe.gan_steps}[stage],
+            steps=steps,
             photos=photos,
             data=data,
-            recipe=type(recipe).__name__.lower(),
+            recipe=RECIPES[type(recipe).__name__.lower()],
             validation=validation,
             settings="\n".join(["| setting | value |", "|---|---|", *settings]),
         ),

@@ -76,6 +76,14 @@ class Checkpoints:
         except (OSError, ValueError, TypeError) as error:
             raise TrainingError(f"{path}: not a checkpoint folder of this program.") from error
 
+    def forget_after(self, resumed: Path, accelerator: Accelerator) -> None:
+        """Remove the checkpoints that came after the one a run goes on from."""
+        found = [path.resolve() for path in self.all()]
+        if accelerator.is_main_process and resumed.resolve() in found:
+            for path in found[found.index(resumed.resolve()) + 1 :]:
+                shutil.rmtree(path)
+        accelerator.wait_for_everyone()
+
     def save(self, accelerator: Accelerator, progress: Progress) -> None:
         """Write the state of everything that `accelerator` prepared; called by all processes."""
         target = self.folder / f"{progress.stage}-{progress.step:06d}"

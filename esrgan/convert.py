@@ -36,6 +36,8 @@ def read_checkpoint(path: Path) -> Generator:
     Raises:
         WeightsError: not such a file, or of another network.
     """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
@@ -44,7 +46,9 @@ def read_checkpoint(path: Path) -> Generator:
         if isinstance(content, dict) and nested in content:
             content = content[nested]
             break
-    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in content.items()
+    ):
         raise WeightsError(f"{path}: holds no table of tensors.")
     return Generator.from_state({basicsr_key(key): tensor.float() for key, tensor in content.items()}, path)
 

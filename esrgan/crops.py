@@ -1,5 +1,6 @@
 """Paired crops. What a step sees is a function of (seed, sample number) alone: that makes a resume exact."""
 
+import signal
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import count
@@ -76,16 +77,29 @@ class StreamedCrops(IterableDataset[Sample]):
                 yield cut(pair, self.recipe, number)
 
 
+def _ignore_signals(_: int) -> None:
+    """Leave it to the training process when to stop: a signal to the whole group would end the workers first."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def make_loader(photos: Photos | Stream, recipe: Esrgan, numbers: range, pin_memory: bool) -> DataLoader[Sample]:
     """Batches of the samples with these numbers, in order."""
     workers = recipe.dataloader_num_workers
     if isinstance(photos, Stream):
         crops = StreamedCrops(photos, recipe, numbers.start, numbers.stop)
-        return DataLoader(crops, recipe.train_batch_size, num_workers=min(workers, 1), pin_memory=pin_memory)
+        return DataLoader(
+            crops,
+            recipe.train_batch_size,
+            num_workers=min(workers, 1),
+            pin_memory=pin_memory,
+            worker_init_fn=_ignore_signals,
+        )
     return DataLoader(
         PairedCrops(photos, recipe),
         recipe.train_batch_size,
         sampler=numbers,
         num_workers=workers,
         pin_memory=pin_memory,
+        worker_init_fn=_ignore_signals,
     )

@@ -1,6 +1,7 @@
 """Data sets of photos: finding, filtering, decoding, and pairing each photo with its quarter."""
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +53,15 @@ class Photos:
     Args:
         rows: rows with an undecoded `image` column ({"path", "bytes"}).
         min_side: photos with a shorter side are left out.
-        memory: bytes that decoded photos may take; by default half of what is free.
+        memory: bytes that decoded photos may take; by default half of what is free, shared among processes.
 
     Raises:
         DataError: fewer than two usable photos.
     """
 
     def __init__(self, rows: Iterable[dict[str, Any]], min_side: int, memory: int | None = None) -> None:
-        memory = psutil.virtual_memory().available // 2 if memory is None else memory
+        if memory is None:
+            memory = psutil.virtual_memory().available // (2 * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         self.contents: list[str | bytes] = []
         self.pairs: list[Pair | None] = []
         skipped: list[str] = []

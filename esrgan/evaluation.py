@@ -1,6 +1,7 @@
 """Ways to upscale, side by side over a set of photos, by the protocol of `esrgan.metrics`."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ class Evaluation:
     """Scores of several ways to upscale the same photos.
 
     Attributes:
-        photos: names of the photos.
+        photos: names of the photos, below the folder that they share.
         scores: for each way, one dictionary of metrics a photo.
     """
 
@@ -143,7 +144,8 @@ def evaluate(methods: Mapping[str, Method], paths: Sequence[Path]) -> Evaluation
         truth = read_truth(path)
         for way, method in methods.items():
             scores[way].append(measure(method, truth))
-    return Evaluation([path.name for path in paths], scores)
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    return Evaluation([path.relative_to(root).as_posix() for path in paths], scores)
 
 
 def _format(metric: str, value: float, sign: str = "") -> str:

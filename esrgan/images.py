@@ -11,7 +11,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from .files import replacing
 
 MAX_PIXELS = 100_000_000
-SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "PNG": {"compress_level": 3},
+    "WEBP": {"lossless": True},
+}
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # no EPS: Pillow would start Ghostscript for it
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -50,7 +54,7 @@ def read_image(source: str | Path | bytes, name: str | None = None, max_pixels: 
         raise ImageError(f"{name}: not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or GIF.") from error
     except FileNotFoundError as error:
         raise ImageError(f"{name}: no such file.") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError) as error:
+    except (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError) as error:
         raise ImageError(f"{name}: the image is damaged and cannot be decoded ({error}).") from error
 
 

@@ -53,6 +53,8 @@ class Esrgan:
     seed: int = setting(0, "decides the start weights, the order of photos, crops and augmentations", OURS)
 
     def __post_init__(self) -> None:
+        if not self.psnr_steps + self.gan_steps:
+            raise ValueError("psnr_steps and gan_steps are both 0: nothing to do")
         unit = 32 if self.gan_steps else 4
         if self.crop_size < unit or self.crop_size % unit:
             raise ValueError(f"crop_size {self.crop_size}: must be a multiple of {unit}")

@@ -45,7 +45,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """Everything about a run that does not change its outcome.
+    """What belongs to a run rather than to its recipe.
 
     Attributes:
         output_dir: gets `psnr/` and `gan/` (the generator after each stage, as a model folder), `psnr-best/` and
@@ -149,10 +149,14 @@ class Trainer:
 
         Raises:
             WeightsError: `init_from` or VGG19's weights cannot be loaded.
-            TrainingError: the losses are not finite, or the checkpoint is not there or of another recipe.
+            TrainingError: the losses are not finite, or the checkpoint is not there or of another run.
             Stopped: SIGINT or SIGTERM came; everything is saved.
         """
         recipe, options = self.recipe, self.options
+        if self.accelerator.mixed_precision == "fp16" and self.accelerator.gradient_accumulation_steps > 1:
+            raise TrainingError(
+                "fp16 with gradient accumulation: the optimisers would scale their sums apart; use bf16."
+            )
         if recipe.gan_steps:
             PerceptualLoss()  # what it lacks is better known now than after the first stage
         set_seed(recipe.seed)
@@ -166,7 +170,7 @@ class Trainer:
         self.accelerator.register_for_checkpointing(self.averaged)
 
         found = self.checkpoints.find(options.resume_from_checkpoint)
-        self._write_recipe(resuming=found is not None)
+        self._write_settings(resuming=found is not None)
         if not found:
             self.history.rows.clear()
         handlers = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -183,13 +187,17 @@ class Trainer:
                 begin, self.best = 0, -math.inf
                 if found and found[1].stage == stage.name:
                     checkpoint, progress = found
-                    self.accelerator.load_state(str(checkpoint))
+                    try:
+                        self.accelerator.load_state(str(checkpoint))
+                    except (OSError, RuntimeError) as error:
+                        raise TrainingError(f"{checkpoint}: does not fit this run ({error}).") from error
+                    self.checkpoints.forget_after(checkpoint, self.accelerator)
                     begin, self.best = progress.step, progress.best
                     self.history.rewind(earlier, stage.name, begin)
                     logger.info("resumed from %s", checkpoint)
                 self._run(stage, begin, first)
                 first += steps
-                self._keep(stage.name, stage.name)
+                self._keep(stage.name)
                 generator.load_state_dict(self.averaged.module.state_dict())
                 self.averaged.n_averaged.zero_()
                 self.accelerator.free_memory()
@@ -202,8 +210,9 @@ class Trainer:
         """Steps `begin` to the end of a stage that comes after `first` steps of others."""
         accelerator, options = self.accelerator, self.options
         micro = accelerator.gradient_accumulation_steps
-        each = self.recipe.train_batch_size * accelerator.num_processes * micro
-        numbers = range((first + begin) * each, (first + stage.steps) * each)
+        each = self._samples_per_step
+        before = 0 if isinstance(self.photos, Stream) else first  # a stream reads again all that comes before
+        numbers = range((before + begin) * each, (before + stage.steps) * each)
         loader = accelerator.prepare(
             make_loader(self.photos, self.recipe, numbers, pin_memory=accelerator.device.type == "cuda")
         )
@@ -249,8 +258,9 @@ class Trainer:
                         "command with --resume_from_checkpoint latest"
                     )
 
-    def _ask_to_stop(self, *_: object) -> None:
+    def _ask_to_stop(self, number: int, _: object) -> None:
         self.stop = True
+        signal.signal(number, signal.SIG_DFL)  # a second one is meant to stop at once
 
     def _should_stop(self) -> bool:
         if self.stop:
@@ -264,9 +274,12 @@ class Trainer:
         values = self.accelerator.reduce(means, "mean").tolist()
         if not all(map(math.isfinite, values)):
             told = ", ".join(f"{name} {value:g}" for name, value in zip(names, values, strict=True))
+            if self.accelerator.is_main_process:
+                self.history.write()
+            rate = "--psnr_learning_rate" if stage == "psnr" else "--learning_rate"
             raise TrainingError(
                 f"{stage} stage, step {step}: the losses are no longer finite ({told}). The last checkpoint is intact: "
-                "resume from it with a smaller --learning_rate, or with --mixed_precision no."
+                f"resume from it with a smaller {rate}, or begin anew with --mixed_precision no."
             )
         return {"stage": stage, "step": step, **dict(zip(names, values, strict=True))}
 
@@ -290,7 +303,7 @@ class Trainer:
             self._track(row, first + step)
             if scores["psnr_y"] > self.best:
                 self.best = scores["psnr_y"]
-                self._keep(f"{stage}-best", stage)
+                self._keep(f"{stage}-best")
         self.accelerator.wait_for_everyone()
 
     def _track(self, row: dict[str, Any], step: int) -> None:
@@ -299,30 +312,56 @@ class Trainer:
                 {f"{row['stage']}/{key}": row[key] for key in row if key not in ("stage", "step")}, step=step
             )
 
-    def _keep(self, name: str, stage: str) -> None:
-        """Write the averaged generator as a model folder with its card."""
+    def _keep(self, name: str) -> None:
+        """Write the averaged generator as a model folder, with its recipe and card."""
         if not self.accelerator.is_main_process:
             return
         folder = self.options.output_dir / name
         self.averaged.module.save_pretrained(folder)  # type: ignore[operator]
         count = f"{len(self.photos)}" if isinstance(self.photos, Photos) else "a stream of"
-        measured = self.history.rows[-1].get("validation_psnr_y") if self.history.rows else None
-        card = model_card(self.recipe, stage, self.options.data_name, count, measured, self.bicubic)
+        last = self.history.rows[-1]
+        card = model_card(
+            self.recipe,
+            last["stage"],
+            last["step"] + (self.recipe.psnr_steps if last["stage"] == "gan" else 0),
+            self.options.data_name,
+            count,
+            last.get("validation_psnr_y"),
+            last.get("bicubic_psnr_y"),
+        )
         with replacing(folder / "README.md") as path:
             card.save(path)
+        with replacing(folder / "recipe.json") as path:
+            path.write_text(self._recipe_json())
 
-    def _write_recipe(self, resuming: bool) -> None:
+    def _recipe_json(self) -> str:
+        return json.dumps({"recipe": type(self.recipe).__name__.lower(), **asdict(self.recipe)}, indent=2) + "\n"
+
+    def _write_settings(self, resuming: bool) -> None:
+        """Write what decides a run's outcome, after checking that a run to resume had the same."""
+        settings = {
+            **json.loads(self._recipe_json()),
+            "data": self.options.data_name,
+            "photos": len(self.photos) if isinstance(self.photos, Photos) else None,
+            "init_from": self.options.init_from,
+            "samples_per_step": self._samples_per_step,
+            "mixed_precision": self.accelerator.mixed_precision,
+        }
         path = self.options.output_dir / "recipe.json"
-        mine = {"recipe": type(self.recipe).__name__.lower(), **asdict(self.recipe)}
         if resuming and path.is_file():
             theirs = json.loads(path.read_text())
-            changed = [key for key in mine if mine[key] != theirs.get(key) and key not in FREE]
+            changed = [key for key in settings if settings[key] != theirs.get(key) and key not in FREE]
             if changed:
                 raise TrainingError(
                     f"{path}: the run to resume had other settings: "
-                    + ", ".join(f"--{key} {theirs.get(key)}" for key in changed)
+                    + ", ".join(f"{key} {theirs.get(key)}, not {settings[key]}" for key in changed)
                     + "; give the same ones, or another --output_dir to begin anew."
                 )
         if self.accelerator.is_main_process:
             with replacing(path) as beside:
-                beside.write_text(json.dumps(mine, indent=2) + "\n")
+                beside.write_text(json.dumps(settings, indent=2) + "\n")
+
+    @property
+    def _samples_per_step(self) -> int:
+        processes, batches = self.accelerator.num_processes, self.accelerator.gradient_accumulation_steps
+        return self.recipe.train_batch_size * processes * batches

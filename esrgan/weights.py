@@ -70,6 +70,6 @@ def load_strictly(model: Model, state: Mapping[str, Tensor], path: Path) -> Mode
             for kind, keys in problems.items()
             if keys
         )
-        raise WeightsError(f"{path} does not fit the network that its config.json describes; {'; '.join(told)}.")
+        raise WeightsError(f"{path} does not fit the network; {'; '.join(told)}.")
     model.load_state_dict(state)
     return model.eval()

@@ -33,7 +33,7 @@ from esrgan.losses import PerceptualLoss, relativistic_loss
 from esrgan.machine import keep_freed_memory
 from esrgan.recipes import Esrgan
 from esrgan.stages import GanStage
-from esrgan.training import make_accelerator, to_floats
+from esrgan.training import average, make_accelerator, to_floats
 
 
 class DecodingDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -84,8 +84,10 @@ def our_steps(recipe: Esrgan, photos: Photos, folder: Path) -> Iterator[None]:
     generator = Generator(recipe.num_blocks).to(memory_format=torch.channels_last)
     stage = GanStage(accelerator, recipe, generator.to(accelerator.device))
     loader = accelerator.prepare(make_loader(photos, recipe, range(10**6), pin_memory=False))
+    averaged = average(recipe, generator)
     for sample in loader:
         stage.step(*to_floats(sample))
+        averaged.update_parameters(generator)
         yield
 
 
