@@ -66,7 +66,6 @@ def compare(result: Image.Image, truth: Image.Image) -> dict[str, float]:
         )
     a, b = (np.asarray(image)[SHAVE:-SHAVE, SHAVE:-SHAVE] for image in (result, truth))
     luma_a, luma_b = luma(a), luma(b)
-    ssim = structural_similarity_index_measure(
-        torch.from_numpy(luma_a)[None, None], torch.from_numpy(luma_b)[None, None], data_range=255.0
-    )
+    planes = (torch.from_numpy(plane).float()[None, None] for plane in (luma_a, luma_b))
+    ssim = structural_similarity_index_measure(*planes, data_range=255.0)
     return {"psnr_y": psnr(luma_a, luma_b, peak=255), "psnr_rgb": psnr(a, b, peak=255), "ssim_y": float(ssim)}

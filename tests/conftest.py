@@ -1,0 +1,43 @@
+"""What the tests share: where things are, and an environment of their own."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+EXAMPLES = ROOT / "esrgan" / "examples"
+
+# Read when torch, datasets and accelerate are imported, and by the processes that tests start.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="esrgan-tests-")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["ACCELERATE_USE_CPU"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a second thread costs networks this small more than it brings
+if (SHARED / "torch_home").is_dir():
+    os.environ["TORCH_HOME"] = str(SHARED / "torch_home")
+sys.path.insert(0, str(ROOT))
+
+
+def pytest_unconfigure() -> None:
+    import shutil
+
+    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Data and weights beside the repository, which not everyone has."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def vgg() -> None:
+    """The VGG19 of the perceptual loss, from `TORCH_HOME` or torch's own cache."""
+    home = Path(os.environ.get("TORCH_HOME", Path.home() / ".cache" / "torch"))
+    if not list((home / "hub" / "checkpoints").glob("vgg19-dcbb9e9d.pth")):
+        pytest.skip("needs torchvision's VGG19 weights, in ../shared/torch_home or downloaded")

@@ -1,0 +1,208 @@
+"""The generator's architecture, and every way in which weights can be right or wrong."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import EXAMPLES
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import esrgan.generator
+from esrgan import Generator, Upscaler, WeightsError
+from esrgan.images import shrink
+from esrgan.metrics import compare
+
+TINY = {"num_blocks": 2, "num_features": 8, "growth_channels": 4}
+
+
+@pytest.fixture
+def tiny() -> Generator:
+    torch.manual_seed(0)
+    return Generator(**TINY).eval()
+
+
+@pytest.fixture
+def folder(tiny: Generator, tmp_path: Path) -> Path:
+    tiny.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def edit(folder: Path, **changes: torch.Tensor | None) -> None:
+    """Replace tensors of a model folder, or remove those that are None."""
+    state = load_file(folder / "model.safetensors") | {key.replace("__", "."): value for key, value in changes.items()}
+    save_file({key: value for key, value in state.items() if value is not None}, folder / "model.safetensors")
+
+
+def test_the_default_has_the_parameters_of_esrgan() -> None:
+    with torch.device("meta"):
+        generator = Generator()
+    assert sum(parameter.numel() for parameter in generator.parameters()) == 16_697_987
+
+
+def test_keys_are_those_of_basicsr() -> None:
+    ends = ["conv_first", "conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"]
+    dense = [f"body.{i}.rdb{j}.conv{k}" for i in range(2) for j in (1, 2, 3) for k in (1, 2, 3, 4, 5)]
+    keys = {f"{name}.{kind}" for name in ends + dense for kind in ("weight", "bias")}
+    assert set(Generator(**TINY).state_dict()) == keys
+
+
+def test_a_saved_folder_loads_as_its_own_half_precision(tiny: Generator, folder: Path) -> None:
+    loaded = Generator.from_pretrained(folder)
+    assert not loaded.training
+    for key, tensor in tiny.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], tensor.half().float()), key
+    x = torch.rand(1, 3, 9, 12)
+    with torch.no_grad():
+        assert torch.equal(loaded(x), tiny.half().float()(x))
+
+
+def test_a_file_alone_tells_its_architecture(folder: Path) -> None:
+    alone, of_folder = Generator.from_pretrained(folder / "model.safetensors"), Generator.from_pretrained(folder)
+    assert str(alone) == str(of_folder)
+    x = torch.rand(1, 3, 5, 7)
+    with torch.no_grad():
+        assert torch.equal(alone(x), of_folder(x))
+
+
+def test_a_config_with_a_block_more_is_refused_by_name(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps(TINY | {"num_blocks": 3}))
+    with pytest.raises(WeightsError, match=r"30 missing: body\.2\.rdb1\.conv1\.weight, .*…"):
+        Generator.from_pretrained(folder)
+
+
+def test_a_config_with_a_block_less_is_refused_by_name(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps(TINY | {"num_blocks": 1}))
+    with pytest.raises(WeightsError, match=r"30 unexpected: body\.1\."):
+        Generator.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"conv_hr__bias": None}, r"1 missing: conv_hr\.bias\.$"),
+        ({"conv_extra__bias": torch.zeros(1)}, r"1 unexpected: conv_extra\.bias\.$"),
+        ({"conv_last__bias": torch.zeros(4)}, r"1 of another shape: conv_last\.bias \(file \(4,\), model \(3,\)\)\.$"),
+        ({"conv_first__weight": torch.zeros(8, 12, 3, 3)}, r"1 of another shape: conv_first\.weight \(file \(8, 12"),
+    ],
+)
+def test_a_wrong_key_or_shape_is_named(
+    folder: Path, changes: dict[str, torch.Tensor | None], told: str, as_file: bool
+) -> None:
+    edit(folder, **changes)
+    with pytest.raises(WeightsError, match=told) as error:
+        Generator.from_pretrained(folder / "model.safetensors" if as_file else folder)
+    assert str(folder) in str(error.value)
+
+
+def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
+    save_file({"fc.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match=r"other\.safetensors: not an RRDBNet"):
+        Generator.from_pretrained(tmp_path / "other.safetensors")
+
+
+class Bomb:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.trace,)
+
+
+def test_a_pickle_is_never_opened(folder: Path, tmp_path: Path) -> None:
+    content = pickle.dumps(Bomb(tmp_path / "trace"))
+    (folder / "pytorch_model.bin").write_bytes(content)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"no model\.safetensors"):
+        Generator.from_pretrained(folder)
+    (folder / "model.safetensors").write_bytes(content)
+    for source in (folder, folder / "model.safetensors", folder / "pytorch_model.bin"):
+        with pytest.raises(WeightsError, match="not a readable safetensors file"):
+            Generator.from_pretrained(source)
+    assert not (tmp_path / "trace").exists()
+    pickle.loads(content)
+    assert (tmp_path / "trace").exists(), "the bomb was a dud"
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, -1])
+def test_a_truncated_file_is_refused(folder: Path, length: int) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:length])
+    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+        Generator.from_pretrained(folder)
+
+
+def test_a_folder_without_config_is_refused(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    with pytest.raises(WeightsError, match=r"model: no config\.json in this folder"):
+        Generator.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"num_blocks": "two"}', '{"num_blocks": 0}', '{"num_features": 8.5}'])
+def test_a_config_that_is_not_one_is_refused(folder: Path, content: str) -> None:
+    (folder / "config.json").write_text(content)
+    with pytest.raises(WeightsError, match=str(folder)):
+        Generator.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["unicorns", "no/such/folder", "./nothing", "model.safetensors", ""])
+def test_a_name_that_nothing_has_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError):
+        Generator.from_pretrained(name)
+
+
+def test_a_bundled_name_is_not_shadowed_by_a_folder_of_photos(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(esrgan.generator.BUNDLED, "dogs", folder)
+    (tmp_path / "here" / "dogs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    assert Generator.from_pretrained("dogs").config == TINY
+
+
+@pytest.mark.parametrize("fails", ["write_text", "save_file"])
+def test_a_failed_save_leaves_the_old_folder_as_it_was(
+    tiny: Generator, folder: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    if fails == "write_text":
+        monkeypatch.setattr(Path, "write_text", full)
+    else:
+        monkeypatch.setattr(esrgan.generator, "save_file", lambda state, path, **kwargs: full(path))
+    other = Generator(num_blocks=1, num_features=8, growth_channels=4)
+    with pytest.raises(OSError, match="no space"):
+        other.save_pretrained(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_published_weights_load_and_upscale_a_photo(shared: Path) -> None:
+    generator = Generator.from_pretrained(shared / "weights" / "realesrgan-x4plus_rrdbnet_fp16.safetensors")
+    assert generator.config == {"num_blocks": 23, "num_features": 64, "growth_channels": 32}
+    photo = Image.open(EXAMPLES / "cat_chelsea.png").crop((120, 60, 184, 108))
+    upscaled = Upscaler(generator)(photo)
+    assert upscaled.size == (256, 192)
+    assert compare(shrink(upscaled, 4), photo)["psnr_y"] > 33  # measured: 34.9
+    assert np.asarray(upscaled).std() > 20
+
+
+def test_our_file_opens_in_spandrel_with_equal_output(tmp_path: Path) -> None:
+    spandrel = pytest.importorskip("spandrel")
+    Generator(num_blocks=2, num_features=16).save_pretrained(tmp_path)  # spandrel knows no growth but 32
+    theirs = spandrel.ModelLoader("cpu").load_from_file(tmp_path / "model.safetensors")
+    assert (theirs.architecture.name, theirs.scale) == ("ESRGAN", 4)
+    ours = Generator.from_pretrained(tmp_path)
+    x = torch.rand(1, 3, 16, 12)
+    with torch.no_grad():
+        assert torch.equal(theirs.model.float()(x), ours(x))

@@ -1,0 +1,144 @@
+"""Tiles that fit together, in any size and precision."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from conftest import EXAMPLES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from esrgan import Generator, Upscaler
+from esrgan.metrics import psnr
+from esrgan.upscaler import windows
+
+PHOTO = Image.open(EXAMPLES / "raccoon_face.png").convert("RGB").crop((150, 100, 240, 170))
+REACH = 20  # of one block, low-resolution pixels: 17 convolutions of 3x3, then 4 at finer scales
+
+
+def repeater() -> Generator:
+    """A generator whose output is known for any input: each pixel becomes 4x4 equal ones."""
+    generator = Generator(num_blocks=1, num_features=3, growth_channels=1).eval().requires_grad_(False)
+    for parameter in generator.parameters():
+        parameter.zero_()
+    for conv in (generator.conv_first, generator.conv_up1, generator.conv_up2, generator.conv_hr, generator.conv_last):
+        for channel in range(3):
+            conv.weight[channel, channel, 1, 1] = 1
+    return generator
+
+
+def lively() -> Generator:
+    """A random generator that looks as far as it can, with output that fills 0..1."""
+    torch.manual_seed(0)
+    generator = Generator(num_blocks=1, num_features=8, growth_channels=4).eval().requires_grad_(False)
+    for module in generator.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    y = generator(torch.rand(1, 3, 40, 40))
+    generator.conv_last.weight /= 5 * y.std()
+    generator.conv_last.bias.fill_(0.5)
+    return generator
+
+
+def whole(generator: Generator, image: Image.Image) -> np.ndarray:
+    x = torch.from_numpy(np.array(image).transpose(2, 0, 1))[None].float() / 255
+    return (generator(x).clamp(0, 1) * 255).round().byte()[0].permute(1, 2, 0).numpy()
+
+
+@given(st.data(), st.integers(1, 3000), st.integers(0, 40))
+@settings(deadline=None)
+def test_windows_cover_each_pixel_once_with_context(data: st.DataObject, length: int, overlap: int) -> None:
+    tile = data.draw(st.integers(2 * overlap + 1, 2 * overlap + 300))
+    found = windows(length, tile, overlap)
+    assert [*range(length)] == [i for window in found for i in range(window.keep_start, window.keep_stop)]
+    assert {window.stop - window.start for window in found} == {min(tile, length)}
+    assert found[0].start == 0
+    assert found[-1].stop == length
+    for a, b in pairwise(found):
+        assert a.stop - a.keep_stop >= overlap
+        assert b.keep_start - b.start >= overlap
+        assert a.start < b.start
+    if length > tile:
+        assert len(found) == -(-(length - 2 * overlap) // (tile - 2 * overlap)), "more windows than are needed"
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 4), st.integers(10, 24))
+@settings(max_examples=25, deadline=None)
+def test_a_photo_of_any_size_becomes_4_times_as_large(width: int, height: int, overlap: int, more: int) -> None:
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
+    upscaler = Upscaler(repeater(), device="cpu", dtype=torch.float32, tile=2 * overlap + more, overlap=overlap)
+    assert np.array_equal(np.asarray(upscaler(Image.fromarray(pixels))), pixels.repeat(4, 0).repeat(4, 1))
+
+
+def test_tiles_with_enough_overlap_equal_the_whole() -> None:
+    generator = lively()
+    expected = whole(generator, PHOTO).astype(int)
+    assert expected.std() > 20
+    tiled = Upscaler(generator, device="cpu", dtype=torch.float32, tile=2 * REACH + 12, overlap=REACH)
+    assert len(list(tiled.stream(PHOTO))) > 4
+    difference = np.abs(np.asarray(tiled(PHOTO), int) - expected)
+    assert difference.max() <= 1  # a value at .5 may round either way
+    assert (difference > 0).mean() < 1e-3
+    short = Upscaler(generator, device="cpu", dtype=torch.float32, tile=45, overlap=0)
+    assert np.abs(np.asarray(short(PHOTO), int) - expected).max() > 3, "this network would not show a seam"
+
+
+def test_a_stream_counts_its_tiles_and_fills_one_array() -> None:
+    upscaler = Upscaler(repeater(), device="cpu", dtype=torch.float32, tile=40, overlap=4)
+    expected = np.asarray(PHOTO).repeat(4, 0).repeat(4, 1)
+    arrays, filled = [], []
+    for count, (done, total, result) in enumerate(upscaler.stream(PHOTO), 1):
+        assert (done, total) == (count, 6)
+        arrays.append(result)
+        filled.append(int((result == expected).all(-1).sum()))
+    assert count == 6
+    assert all(array is arrays[0] for array in arrays)
+    assert filled == sorted(set(filled))
+    assert filled[-1] == 360 * 280
+
+
+def test_a_stream_that_is_left_computes_no_further_tile() -> None:
+    upscaler = Upscaler(repeater(), device="cpu", dtype=torch.float32, tile=40, overlap=4)
+    calls: list[int] = []
+    upscaler.generator.register_forward_hook(lambda *_: calls.append(1))
+    for done, _, _ in upscaler.stream(PHOTO):
+        if done == 2:
+            break
+    assert len(calls) == 2
+    assert upscaler(PHOTO).size == (360, 280)
+    assert len(calls) == 8
+
+
+def test_bfloat16_is_close_to_float32() -> None:
+    full, half = (
+        np.asarray(Upscaler(lively(), device="cpu", dtype=dtype)(PHOTO)) for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert 35 < psnr(half, full, peak=255) < 100  # not equal: the precision that is asked for is the one in use
+
+
+def test_the_original_generator_is_left_as_it_was() -> None:
+    generator = lively().train()
+    before = {key: tensor.clone() for key, tensor in generator.state_dict().items()}
+    upscaler = Upscaler(generator, device="cpu", dtype=torch.bfloat16)
+    upscaler(PHOTO.crop((0, 0, 8, 8)))
+    assert generator.training
+    for key, tensor in generator.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, before[key])
+    reference = np.asarray(upscaler(PHOTO))
+    for parameter in generator.parameters():
+        parameter.zero_()
+    assert np.array_equal(np.asarray(upscaler(PHOTO)), reference), "it goes on training, the upscaler does not"
+
+
+def test_a_photo_that_is_not_rgb_is_refused() -> None:
+    upscaler = Upscaler(repeater(), device="cpu", dtype=torch.float32)
+    with pytest.raises(ValueError, match="mode is RGBA"):
+        upscaler(PHOTO.convert("RGBA"))
+
+
+def test_a_tile_of_overlap_alone_is_refused() -> None:
+    with pytest.raises(ValueError, match="tile of 32 pixels"):
+        Upscaler(repeater(), tile=32, overlap=16)
