@@ -25,6 +25,12 @@ class Progress(NamedTuple):
     best: float
 
 
+def remove(checkpoint: Path) -> None:
+    """Remove a checkpoint, first what marks it as complete: a crash amid this leaves none that looks whole."""
+    (checkpoint / "progress.json").unlink(missing_ok=True)
+    shutil.rmtree(checkpoint)
+
+
 class Checkpoints:
     """The checkpoints of one training.
 
@@ -81,7 +87,7 @@ class Checkpoints:
         found = [path.resolve() for path in self.all()]
         if accelerator.is_main_process and resumed.resolve() in found:
             for path in found[found.index(resumed.resolve()) + 1 :]:
-                shutil.rmtree(path)
+                remove(path)
         accelerator.wait_for_everyone()
 
     def save(self, accelerator: Accelerator, progress: Progress) -> None:
@@ -96,8 +102,9 @@ class Checkpoints:
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             (beside / "progress.json").write_text(json.dumps(progress._asdict()))
-            shutil.rmtree(target, ignore_errors=True)
+            if target.is_dir():
+                remove(target)
             beside.rename(target)
             for old in self.all()[: -self.limit]:
-                shutil.rmtree(old)
+                remove(old)
         accelerator.wait_for_everyone()
