@@ -5,7 +5,6 @@ python app.py [--port 7860] [--mixed SOURCE] [--dogs SOURCE]
 
 import argparse
 import logging
-import math
 import os
 import sys
 import tempfile
@@ -15,26 +14,18 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
-from PIL import Image
 
-from esrgan import Generator, ImageError, Upscaler, WeightsError, metrics
-from esrgan.evaluation import PROTOCOL, bicubic
-from esrgan.generator import SCALE
-from esrgan.images import crop_to_multiple, read_image, shrink, write_image
+from esrgan import Generator, ImageError, Upscaler, WeightsError
+from esrgan.evaluation import PROTOCOL
+from esrgan.images import write_image
+from esrgan.studio import COMPARE_PIXELS, UPSCALE_PIXELS, WAYS, Figures, Pictures, Report, Studio
+from esrgan.wording import tell_comparison, tell_upscale
 
-COMPARE_PIXELS = 4_000_000
-UPSCALE_PIXELS = 1_000_000
 MAX_FILE_SIZE = "30mb"
-SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
 KEPT_SECONDS = 3600
 QUEUE_LENGTH = 32
 
 EXAMPLES = Path(__file__).parent / "esrgan" / "examples"
-WAYS = {"original": "Original", "bicubic": "Bicubic", "mixed": "Mixed", "dogs": "Dogs"}
-COLUMNS = {"psnr_y": "PSNR-Y, dB", "psnr_rgb": "PSNR-RGB, dB", "ssim_y": "SSIM"}
-SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
-AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
-
 INTRO = """# Sharper animals
 Two AI models enlarge animal photos 4 times. *Mixed* learned from many kinds of animals, *Dogs* from dogs alone.
 Which one does better on your photo?"""
@@ -82,78 +73,9 @@ CSS = """
 .footnote p {font-size: 0.9em}
 """
 
-Report = Callable[[float, str], None]
-Figures = dict[str, Any]
-Pictures = dict[str, Image.Image]
 Work = Callable[[Path, Report], tuple[Figures, Pictures]]
 
 logger = logging.getLogger("esrgan")
-
-
-class Studio:
-    """What can be done with a photo, by bicubic and by each of `models`, which include `mixed` and `dogs`."""
-
-    def __init__(self, models: Mapping[str, Upscaler]) -> None:
-        self.models = models
-
-    def compare(self, path: Path, report: Report) -> tuple[Figures, Pictures]:
-        """Shrink a photo by 4, bring it back in every way, and measure each result against it.
-
-        Returns:
-            `psnr_y` and `psnr_rgb` in dB and `ssim_y` in -1..1, for each way and for `dogs_minus_mixed`; the pictures.
-        """
-        truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
-        results = self._enlarge(shrink(truth, SCALE), report)
-        report(1, "measuring")
-        figures = {way: metrics.compare(result, truth) for way, result in results.items()}
-        figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in COLUMNS}
-        return finite(figures), {"original": truth, **results}
-
-    def upscale(self, path: Path, report: Report) -> tuple[Figures, Pictures]:
-        """Enlarge a photo by 4 in every way.
-
-        Returns:
-            `consistency`: how close each result, shrunk back, is to the photo; `mixed_against_dogs`: how close the
-            results are to one another (metrics as in `compare`); the pictures.
-        """
-        photo = read_photo(path, UPSCALE_PIXELS)
-        results = self._enlarge(photo, report)
-        report(1, "measuring")
-        consistency = {way: metrics.compare(shrink(result, SCALE), photo) for way, result in results.items()}
-        agreement = metrics.compare(results["mixed"], results["dogs"])
-        return finite({"consistency": consistency, "mixed_against_dogs": agreement}), results
-
-    def _enlarge(self, image: Image.Image, report: Report) -> Pictures:
-        results = {"bicubic": bicubic(image)}
-        for i, (name, upscaler) in enumerate(self.models.items()):
-            report(i / len(self.models), f"{WAYS[name]}: first tile")
-            for done, count, pixels in upscaler.stream(image):
-                report((i + done / count) / len(self.models), f"{WAYS[name]}: {done} of {count} tiles")
-                if done == count:
-                    results[name] = Image.fromarray(pixels)
-        return results
-
-
-def read_photo(path: Path, max_pixels: int) -> Image.Image:
-    """The photo, large enough to be measured.
-
-    Raises:
-        ImageError: it cannot be read, or is too large or too small.
-    """
-    photo = read_image(path, path.name, max_pixels)
-    if min(photo.size) < SMALLEST_SIDE:
-        raise ImageError(
-            f"{path.name}: {photo.width} x {photo.height} pixels are too few; "
-            f"{SMALLEST_SIDE} x {SMALLEST_SIDE} is the least."
-        )
-    return photo
-
-
-def finite(figures: Any) -> Any:
-    """The same with None for what JSON cannot hold: an infinite PSNR, and the difference of two."""
-    if isinstance(figures, dict):
-        return {key: finite(value) for key, value in figures.items()}
-    return figures if math.isfinite(figures) else None
 
 
 def save(pictures: Pictures, stem: str) -> dict[str, str]:
@@ -165,63 +87,6 @@ def save(pictures: Pictures, stem: str) -> dict[str, str]:
     for way, picture in pictures.items():
         write_image(picture, paths[way])
     return {way: str(path) for way, path in paths.items()}
-
-
-def rank(value: float | None) -> float:
-    """To sort by: None, a perfect match, comes first."""
-    return math.inf if value is None else value
-
-
-def spell(key: str, value: float | None, sign: str = "") -> str:
-    """A value as the page shows it; `sign` is "+" for a difference."""
-    if value is None:
-        return "undefined" if sign else "identical"
-    digits = 4 if key == "ssim_y" else 2
-    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
-
-
-def table(figures: Mapping[str, Figures], difference: Figures | None = None) -> str:
-    """Markdown: a row for each way, the best of each column in bold, then the difference."""
-    lines = [f"| | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
-    best = {key: spell(key, max((row[key] for row in figures.values()), key=rank)) for key in COLUMNS}
-    for way, row in figures.items():
-        cells = (spell(key, row[key]) for key in COLUMNS)
-        marked = (f"**{cell}**" if cell == winner else cell for cell, winner in zip(cells, best.values(), strict=True))
-        lines.append(f"| {WAYS[way]} | {' | '.join(marked)} |")
-    if difference:
-        lines.append(f"| Dogs minus mixed | {' | '.join(spell(key, difference[key], '+') for key in COLUMNS)} |")
-    return "\n".join(lines)
-
-
-def tell_comparison(figures: Figures) -> tuple[str, str]:
-    """Which model won, in words; the table."""
-    plain, mixed, dogs = (rank(figures[way]["psnr_y"]) for way in ("bicubic", "mixed", "dogs"))
-    difference = 0.0 if mixed == dogs else dogs - mixed
-    headline = "A draw"
-    if abs(difference) >= 0.005:
-        margin = f" by {abs(difference):.2f} dB" if math.isfinite(difference) else ""
-        headline = f"The {'Dogs' if difference > 0 else 'Mixed'} model wins{margin}"
-    size = next(words for least, words in SIZES.items() if abs(difference) >= least)
-    above = [way for way, value in (("Mixed", mixed), ("Dogs", dogs)) if value > plain]
-    who = ("Neither comes", f"Only {''.join(above)} comes", "Both come")[len(above)]
-    signed = spell("psnr_y", figures["dogs_minus_mixed"]["psnr_y"], "+")
-    return (
-        f"## {headline}\nDogs minus mixed: **{signed} dB**, {size}. "
-        f"{who} closer to your photo than plain enlargement (bicubic).",
-        table({way: figures[way] for way in WAYS if way in figures}, figures["dogs_minus_mixed"]),
-    )
-
-
-def tell_upscale(figures: Figures) -> tuple[str, str]:
-    """How far the models agree, in words; the table of consistency."""
-    agreement = figures["mixed_against_dogs"]["psnr_y"]
-    words = next(words for least, words in AGREEMENTS.items() if rank(agreement) >= least)
-    between = "identical" if agreement is None else f"PSNR-Y {agreement:.2f} dB"
-    return (
-        f"## The two results {words}\nMixed against dogs: **{between}**. Which one is truer cannot be measured here: "
-        "nobody has a larger original.",
-        f"Each result, shrunk back, against your photo:\n\n{table(figures['consistency'])}",
-    )
 
 
 def failure(sentence: str) -> gr.Error:

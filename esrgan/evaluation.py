@@ -127,7 +127,7 @@ class Evaluation:
         if len(ways) > 2:
             a, b = ways[-2:]
             differences = {f"{b}_minus_{a}": {metric: vars(d) for metric, d in self.difference(a, b).items()}}
-        return _finite(
+        return finite(
             {
                 "protocol": PROTOCOL,
                 "mean": {way: self.mean(way) for way in ways},
@@ -152,7 +152,8 @@ def _format(metric: str, value: float, sign: str = "") -> str:
     return f"{value:{sign}.{4 if metric.startswith('ssim') else 2}f}"
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def finite(figures: Any) -> Any:
+    """The same with None for what JSON cannot hold: an infinite PSNR, and the difference of two."""
+    if isinstance(figures, dict):
+        return {key: finite(value) for key, value in figures.items()}
+    return None if isinstance(figures, float) and not math.isfinite(figures) else figures

@@ -24,6 +24,8 @@ from esrgan.evaluation import bicubic, measure, read_truth
 from esrgan.generator import BUNDLED
 from esrgan.images import read_image, shrink
 from esrgan.metrics import METRICS, compare
+from esrgan.studio import Studio
+from esrgan.wording import tell_comparison
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +126,8 @@ def test_a_perfect_result_is_null_in_json(server: Server, client: Client, tmp_pa
     Image.new("RGB", (40, 40), (90, 120, 60)).save(tmp_path / "plain.png")
     figures, *_ = client.predict(handle_file(tmp_path / "plain.png"), api_name="/compare")
     assert figures["bicubic"] == {"psnr_y": None, "psnr_rgb": None, "ssim_y": pytest.approx(1)}
-    assert app.Studio(server.models).compare(tmp_path / "plain.png", lambda done, text: None)[0] == figures
-    assert "identical" in app.tell_comparison(figures)[1]
+    assert Studio(server.models).compare(tmp_path / "plain.png", lambda done, text: None)[0] == figures
+    assert "identical" in tell_comparison(figures)[1]
 
 
 def bad_file(kind: str, folder: Path) -> Path | None:
@@ -223,7 +225,7 @@ def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
     monkeypatch.setattr(app, "KEPT_SECONDS", 3)
     models = {name: Upscaler(Generator.from_pretrained(path)) for name, path in tiny_models(tmp_path).items()}
-    page = app.build(app.Studio(models))
+    page = app.build(Studio(models))
     _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
 
     def served() -> set[str]:
@@ -264,14 +266,14 @@ def comparison(mixed: float | None, dogs: float | None, difference: float | None
 def test_the_winner_is_told_in_words(
     mixed: float | None, dogs: float | None, difference: float | None, headline: str, words: str
 ) -> None:
-    verdict, table = app.tell_comparison(comparison(mixed, dogs, difference))
+    verdict, table = tell_comparison(comparison(mixed, dogs, difference))
     assert verdict.startswith(f"## {headline}")
     assert words in verdict
     assert table.count("\n") == 5
 
 
 def test_the_table_marks_every_best_value_as_it_is_shown() -> None:
-    _, table = app.tell_comparison(comparison(31.001, 31.002, 0.001))
+    _, table = tell_comparison(comparison(31.001, 31.002, 0.001))
     rows = {line.split("|")[1].strip(): line for line in table.splitlines()}
     assert rows["Mixed"] == "| Mixed | **31.00** | **31.00** | 31.0010 |"
     assert rows["Dogs"] == "| Dogs | **31.00** | **31.00** | **31.0020** |"
@@ -282,7 +284,7 @@ def test_the_table_marks_every_best_value_as_it_is_shown() -> None:
 def test_the_bundled_models_beat_bicubic_on_a_dog(tmp_path: Path) -> None:
     path = tmp_path / "dog.png"
     Image.open(EXAMPLES / "dog_german_shepherd.png").crop((128, 64, 384, 256)).save(path)
-    studio = app.Studio({name: Upscaler(Generator.from_pretrained(name)) for name in ("mixed", "dogs")})
+    studio = Studio({name: Upscaler(Generator.from_pretrained(name)) for name in ("mixed", "dogs")})
     figures, pictures = studio.compare(path, lambda done, text: None)
     assert min(figures["mixed"]["psnr_y"], figures["dogs"]["psnr_y"]) > figures["bicubic"]["psnr_y"]
     assert {picture.size for picture in pictures.values()} == {(256, 192)}

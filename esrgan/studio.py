@@ -1,0 +1,81 @@
+"""What the page does with a photo: compare the models on it, or enlarge it by them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from . import metrics
+from .evaluation import bicubic, finite
+from .generator import SCALE
+from .images import ImageError, crop_to_multiple, read_image, shrink
+from .upscaler import Upscaler
+
+COMPARE_PIXELS = 4_000_000
+UPSCALE_PIXELS = 1_000_000
+SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
+WAYS = {"original": "Original", "bicubic": "Bicubic", "mixed": "Mixed", "dogs": "Dogs"}
+
+Report = Callable[[float, str], None]
+Figures = dict[str, Any]
+Pictures = dict[str, Image.Image]
+
+
+class Studio:
+    """What can be done with a photo, by bicubic and by each of `models`, which include `mixed` and `dogs`."""
+
+    def __init__(self, models: Mapping[str, Upscaler]) -> None:
+        self.models = models
+
+    def compare(self, path: Path, report: Report) -> tuple[Figures, Pictures]:
+        """Shrink a photo by 4, bring it back in every way, and measure each result against it.
+
+        Returns:
+            `psnr_y` and `psnr_rgb` in dB and `ssim_y` in -1..1, for each way and for `dogs_minus_mixed`; the pictures.
+        """
+        truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
+        results = self._enlarge(shrink(truth, SCALE), report)
+        report(1, "measuring")
+        figures = {way: metrics.compare(result, truth) for way, result in results.items()}
+        figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in metrics.METRICS}
+        return finite(figures), {"original": truth, **results}
+
+    def upscale(self, path: Path, report: Report) -> tuple[Figures, Pictures]:
+        """Enlarge a photo by 4 in every way.
+
+        Returns:
+            `consistency`: how close each result, shrunk back, is to the photo; `mixed_against_dogs`: how close the
+            results are to one another (metrics as in `compare`); the pictures.
+        """
+        photo = read_photo(path, UPSCALE_PIXELS)
+        results = self._enlarge(photo, report)
+        report(1, "measuring")
+        consistency = {way: metrics.compare(shrink(result, SCALE), photo) for way, result in results.items()}
+        agreement = metrics.compare(results["mixed"], results["dogs"])
+        return finite({"consistency": consistency, "mixed_against_dogs": agreement}), results
+
+    def _enlarge(self, image: Image.Image, report: Report) -> Pictures:
+        results = {"bicubic": bicubic(image)}
+        for i, (name, upscaler) in enumerate(self.models.items()):
+            report(i / len(self.models), f"{WAYS[name]}: first tile")
+            for done, count, pixels in upscaler.stream(image):
+                report((i + done / count) / len(self.models), f"{WAYS[name]}: {done} of {count} tiles")
+                if done == count:
+                    results[name] = Image.fromarray(pixels)
+        return results
+
+
+def read_photo(path: Path, max_pixels: int) -> Image.Image:
+    """The photo, large enough to be measured.
+
+    Raises:
+        ImageError: it cannot be read, or is too large or too small.
+    """
+    photo = read_image(path, path.name, max_pixels)
+    if min(photo.size) < SMALLEST_SIDE:
+        raise ImageError(
+            f"{path.name}: {photo.width} x {photo.height} pixels are too few; "
+            f"{SMALLEST_SIDE} x {SMALLEST_SIDE} is the least."
+        )
+    return photo

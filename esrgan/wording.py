@@ -1,0 +1,67 @@
+"""Figures in words and tables that a layperson understands."""
+
+import math
+from collections.abc import Mapping
+
+from .studio import WAYS, Figures
+
+COLUMNS = {"psnr_y": "PSNR-Y, dB", "psnr_rgb": "PSNR-RGB, dB", "ssim_y": "SSIM"}
+SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
+AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
+
+
+def rank(value: float | None) -> float:
+    """To sort by: None, a perfect match, comes first."""
+    return math.inf if value is None else value
+
+
+def spell(key: str, value: float | None, sign: str = "") -> str:
+    """A value as the page shows it; `sign` is "+" for a difference."""
+    if value is None:
+        return "undefined" if sign else "identical"
+    digits = 4 if key == "ssim_y" else 2
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
+
+
+def table(figures: Mapping[str, Figures], difference: Figures | None = None) -> str:
+    """Markdown: a row for each way, the best of each column in bold, then the difference."""
+    lines = [f"| | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
+    best = {key: spell(key, max((row[key] for row in figures.values()), key=rank)) for key in COLUMNS}
+    for way, row in figures.items():
+        cells = (spell(key, row[key]) for key in COLUMNS)
+        marked = (f"**{cell}**" if cell == winner else cell for cell, winner in zip(cells, best.values(), strict=True))
+        lines.append(f"| {WAYS[way]} | {' | '.join(marked)} |")
+    if difference:
+        lines.append(f"| Dogs minus mixed | {' | '.join(spell(key, difference[key], '+') for key in COLUMNS)} |")
+    return "\n".join(lines)
+
+
+def tell_comparison(figures: Figures) -> tuple[str, str]:
+    """Which model won, in words; the table."""
+    plain, mixed, dogs = (rank(figures[way]["psnr_y"]) for way in ("bicubic", "mixed", "dogs"))
+    difference = 0.0 if mixed == dogs else dogs - mixed
+    headline = "A draw"
+    if abs(difference) >= 0.005:
+        margin = f" by {abs(difference):.2f} dB" if math.isfinite(difference) else ""
+        headline = f"The {'Dogs' if difference > 0 else 'Mixed'} model wins{margin}"
+    size = next(words for least, words in SIZES.items() if abs(difference) >= least)
+    above = [way for way, value in (("Mixed", mixed), ("Dogs", dogs)) if value > plain]
+    who = ("Neither comes", f"Only {''.join(above)} comes", "Both come")[len(above)]
+    signed = spell("psnr_y", figures["dogs_minus_mixed"]["psnr_y"], "+")
+    return (
+        f"## {headline}\nDogs minus mixed: **{signed} dB**, {size}. "
+        f"{who} closer to your photo than plain enlargement (bicubic).",
+        table({way: figures[way] for way in WAYS if way in figures}, figures["dogs_minus_mixed"]),
+    )
+
+
+def tell_upscale(figures: Figures) -> tuple[str, str]:
+    """How far the models agree, in words; the table of consistency."""
+    agreement = figures["mixed_against_dogs"]["psnr_y"]
+    words = next(words for least, words in AGREEMENTS.items() if rank(agreement) >= least)
+    between = "identical" if agreement is None else f"PSNR-Y {agreement:.2f} dB"
+    return (
+        f"## The two results {words}\nMixed against dogs: **{between}**. Which one is truer cannot be measured here: "
+        "nobody has a larger original.",
+        f"Each result, shrunk back, against your photo:\n\n{table(figures['consistency'])}",
+    )
