@@ -13,7 +13,7 @@ import psutil
 from tqdm.auto import tqdm
 
 from .generator import SCALE
-from .images import ImageError, crop_to_multiple, read_image, shrink
+from .images import ImageError, read_cropped, shrink
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +39,7 @@ class Pair:
 
 def make_pair(content: str | Path | bytes, name: str) -> Pair:
     """Decode a photo and shrink it by the protocol."""
-    image = read_image(content, name)
-    try:
-        truth = crop_to_multiple(image, SCALE)
-    except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error
+    truth = read_cropped(content, SCALE, name)
     return Pair(np.asarray(shrink(truth, SCALE)), np.asarray(truth))
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from .generator import SCALE
-from .images import ImageError, crop_to_multiple, enlarge, read_image, shrink
+from .images import ImageError, enlarge, read_cropped, shrink
 from .metrics import METRICS, SMALLEST, compare
 
 PROTOCOL = (
@@ -36,7 +36,7 @@ def read_truth(path: Path) -> Image.Image:
     Raises:
         ImageError: it cannot be read, or is too small to be measured.
     """
-    truth = crop_to_multiple(read_image(path), SCALE)
+    truth = read_cropped(path, SCALE)
     if min(truth.size) < SMALLEST:
         raise ImageError(f"{path}: {truth.width} x {truth.height} pixels are too few to be measured.")
     return truth

@@ -115,3 +115,12 @@ def crop_to_multiple(image: Image.Image, scale: int) -> Image.Image:
     if not width or not height:
         raise ImageError(f"{image.width} x {image.height} pixels: too small to be shrunk by {scale}.")
     return image.crop((0, 0, width, height))
+
+
+def read_cropped(source: str | Path | bytes, scale: int, name: str | None = None) -> Image.Image:
+    """`read_image` and `crop_to_multiple`, every failure naming the file."""
+    image = read_image(source, name)
+    try:
+        return crop_to_multiple(image, scale)
+    except ImageError as error:
+        raise ImageError(f"{name or source!s}: {error}") from error

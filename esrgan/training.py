@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
-
+# Settings that a resumed run may change.
 FREE = ("dataloader_num_workers", "psnr_learning_rate", "learning_rate", "discriminator_learning_rate")
 
 
@@ -332,15 +332,16 @@ class Trainer:
         with replacing(folder / "README.md") as path:
             card.save(path)
         with replacing(folder / "recipe.json") as path:
-            path.write_text(self._recipe_json())
+            path.write_text(json.dumps(self._recipe_table, indent=2) + "\n")
 
-    def _recipe_json(self) -> str:
-        return json.dumps({"recipe": type(self.recipe).__name__.lower(), **asdict(self.recipe)}, indent=2) + "\n"
+    @property
+    def _recipe_table(self) -> dict[str, Any]:
+        return {"recipe": type(self.recipe).__name__.lower(), **asdict(self.recipe)}
 
     def _write_settings(self, resuming: bool) -> None:
         """Write what decides a run's outcome, after checking that a run to resume had the same."""
         settings = {
-            **json.loads(self._recipe_json()),
+            **self._recipe_table,
             "data": self.options.data_name,
             "photos": len(self.photos) if isinstance(self.photos, Photos) else None,
             "init_from": self.options.init_from,
