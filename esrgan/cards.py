@@ -37,7 +37,7 @@ The tensors have BasicSR's names, so `model.safetensors` also opens in spandrel,
 
 ## Training
 
-{steps} steps on {photos} photos (`{data}`), by {recipe}{validation}.
+{steps} steps{start} on {photos} photos (`{data}`), by {recipe}{validation}.
 
 {settings}
 
@@ -50,7 +50,14 @@ the result as evidence of what was there.
 
 
 def model_card(
-    recipe: Esrgan, stage: str, steps: int, data: str, photos: str, psnr_y: float | None, bicubic: float | None
+    recipe: Esrgan,
+    stage: str,
+    steps: int,
+    data: str,
+    photos: str,
+    psnr_y: float | None,
+    bicubic: float | None,
+    init_from: str | None,
 ) -> ModelCard:
     """Describe a generator.
 
@@ -62,6 +69,7 @@ def model_card(
         photos: how many there were, in words or digits.
         psnr_y: mean validation PSNR-Y in dB, if it was measured.
         bicubic: bicubic's on the same photos.
+        init_from: the weights that the training started from; None for a random start.
     """
     metadata = ModelCardData(
         license="apache-2.0",
@@ -81,6 +89,7 @@ def model_card(
             stage=STAGES[stage],
             source="path/to/this/folder",
             steps=steps,
+            start=f", starting from the weights `{init_from}`," if init_from else "",
             photos=photos,
             data=data,
             recipe=RECIPES[type(recipe).__name__.lower()],

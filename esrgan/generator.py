@@ -5,6 +5,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,12 @@ SCALE = 4
 BUNDLED = {folder.name: folder for folder in sorted((Path(__file__).parent / "pretrained").glob("*/"))}
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
+PSNR_NAME = "model.psnr.safetensors"
+NEEDED = {
+    CONFIG_NAME: f"a model has {CONFIG_NAME} and {WEIGHTS_NAME}",
+    WEIGHTS_NAME: f"a model has {CONFIG_NAME} and {WEIGHTS_NAME}",
+    PSNR_NAME: "this model was published with the weights of one stage only",
+}
 
 
 class ResidualDenseBlock(nn.Module):
@@ -103,6 +110,7 @@ class Generator(nn.Module):
         cls,
         source: str | Path,
         *,
+        stage: str | float | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
@@ -114,6 +122,8 @@ class Generator(nn.Module):
         Args:
             source: a bundled name (`mixed`, `dogs`), a folder with `config.json` and `model.safetensors`, a
                 `.safetensors` file with BasicSR's key names, or a Hub id.
+            stage: which of a folder's weights: `gan` for `model.safetensors`, as by default; `psnr` for those of the
+                L1 stage beside it, `model.psnr.safetensors`; a number from 0 (psnr) to 1 (gan) for a blend of both.
             revision: branch, tag or commit of a Hub id.
             token: for a private or gated Hub id; by default the one of `hf auth login`.
             cache_dir: where downloads are kept.
@@ -122,17 +132,19 @@ class Generator(nn.Module):
 
         Raises:
             WeightsError: not there or not to be had, not safetensors, or not this architecture's keys and shapes.
+            ValueError: no such stage.
         """
+        names = _weight_names(stage)
         place = BUNDLED.get(str(source), Path(source))
         if place.is_file():
+            if stage is not None:
+                raise WeightsError(f"{place}: one file has no stages to choose from; give its folder.")
             return cls.from_state(read_weights(place), place)
         if place.is_dir():
-            files = [place / CONFIG_NAME, place / WEIGHTS_NAME]
+            files = [place / name for name in (CONFIG_NAME, *names)]
             for path in files:
                 if not path.is_file():
-                    raise WeightsError(
-                        f"{place}: no {path.name} in this folder; a model folder has {CONFIG_NAME} and {WEIGHTS_NAME}."
-                    )
+                    raise WeightsError(f"{place}: no {path.name} in this folder; {NEEDED[path.name]}.")
         elif not re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-]", str(source)):
             raise WeightsError(
                 f"{source}: no such model; give a folder, a .safetensors file, a Hub id such as owner/name, "
@@ -148,18 +160,20 @@ class Generator(nn.Module):
                 force_download=force_download,
                 local_files_only=local_files_only,
             )
+            files = []
             try:
-                files = [Path(download(name)) for name in (CONFIG_NAME, WEIGHTS_NAME)]
+                for name in (CONFIG_NAME, *names):
+                    files.append(Path(download(name)))
             except RemoteEntryNotFoundError as error:
                 raise WeightsError(
-                    f"{source}: no {CONFIG_NAME} and {WEIGHTS_NAME} there. Other formats are not opened, "
-                    "as a pickle can run code."
+                    f"{source}: no {name} there; {NEEDED[name]}. "
+                    "Other formats are not opened, as a pickle can run code."
                 ) from error
             except (HfHubHTTPError, LocalEntryNotFoundError) as error:
                 raise WeightsError(f"{source}: not to be had from the Hub. {str(error).splitlines()[0]}") from error
-        config, weights = files
-        generator = cls(**read_config(config, list(inspect.signature(cls).parameters)))
-        return load_strictly(generator, read_weights(weights), weights)
+        config = read_config(files[0], list(inspect.signature(cls).parameters))
+        generators = [load_strictly(cls(**config), read_weights(path), path) for path in files[1:]]
+        return blend(*generators, amount=stage) if isinstance(stage, float | int) else generators[0]
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], path: Path) -> "Generator":
@@ -174,17 +188,24 @@ class Generator(nn.Module):
         generator = cls(max(blocks) + 1, len(state["conv_first.weight"]), len(state["body.0.rdb1.conv1.weight"]))
         return load_strictly(generator, state, path)
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, psnr: "Generator | None" = None) -> None:
         """Write `config.json` and `model.safetensors`, both or neither.
 
         The weights are in half precision: 2 bytes a parameter, rounded by less than 8-bit output can show.
+
+        Args:
+            folder: where to; made if it is not there.
+            psnr: the generator after the L1 stage, to be kept beside this one as `model.psnr.safetensors`.
         """
-        state = {
-            key: tensor.detach().to("cpu", torch.float16).contiguous() for key, tensor in self.state_dict().items()
-        }
-        with replacing(Path(folder) / CONFIG_NAME) as config, replacing(Path(folder) / WEIGHTS_NAME) as weights:
+        folder = Path(folder)
+        models = {WEIGHTS_NAME: self} | ({PSNR_NAME: psnr} if psnr else {})
+        with ExitStack() as stack:
+            for name, model in models.items():
+                state = {key: tensor.detach().to("cpu", torch.float16) for key, tensor in model.state_dict().items()}
+                state = {key: tensor.contiguous() for key, tensor in state.items()}
+                save_file(state, stack.enter_context(replacing(folder / name)), metadata={"format": "pt"})
+            config = stack.enter_context(replacing(folder / CONFIG_NAME))
             config.write_text(json.dumps(self.config, indent=2) + "\n")
-            save_file(state, weights, metadata={"format": "pt"})
 
     def push_to_hub(
         self,
@@ -213,3 +234,32 @@ class Generator(nn.Module):
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message).commit_url
+
+
+def blend(psnr: Generator, gan: Generator, *, amount: float) -> Generator:
+    """Network interpolation (ESRGAN section 3.4): between exact pixels and crisp texture, weight by weight.
+
+    Args:
+        psnr: the generator after the L1 stage.
+        gan: the one that was trained from it against a discriminator.
+        amount: 0 for `psnr`, 1 for `gan`.
+
+    Raises:
+        ValueError: `amount` is not in 0..1, or the two differ in architecture.
+    """
+    if not 0 <= amount <= 1:
+        raise ValueError(f"a blend of {amount:g}: must be from 0 (psnr) to 1 (gan)")
+    if psnr.config != gan.config:
+        raise ValueError(f"generators of different architecture cannot be blended: {psnr.config} and {gan.config}")
+    ends = psnr.state_dict(), gan.state_dict()
+    generator = Generator(**psnr.config)
+    generator.load_state_dict({key: torch.lerp(ends[0][key], ends[1][key], amount) for key in ends[0]})
+    return generator.eval()
+
+
+def _weight_names(stage: str | float | None) -> list[str]:
+    if isinstance(stage, float | int):
+        return [PSNR_NAME, WEIGHTS_NAME]
+    if stage not in (None, "psnr", "gan"):
+        raise ValueError(f"stage {stage!r}: must be psnr, gan or a number from 0 to 1")
+    return [PSNR_NAME if stage == "psnr" else WEIGHTS_NAME]

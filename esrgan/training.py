@@ -328,6 +328,7 @@ class Trainer:
             count,
             last.get("validation_psnr_y"),
             last.get("bicubic_psnr_y"),
+            self.options.init_from,
         )
         with replacing(folder / "README.md") as path:
             card.save(path)

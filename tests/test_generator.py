@@ -11,8 +11,10 @@ from conftest import EXAMPLES
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import esrgan.compat  # noqa: F401 - before spandrel imports torchvision
 import esrgan.generator
 from esrgan import Generator, Upscaler, WeightsError
+from esrgan.generator import blend
 from esrgan.images import shrink
 from esrgan.metrics import compare
 
@@ -206,3 +208,39 @@ def test_our_file_opens_in_spandrel_with_equal_output(tmp_path: Path) -> None:
     x = torch.rand(1, 3, 16, 12)
     with torch.no_grad():
         assert torch.equal(theirs.model.float()(x), ours(x))
+
+
+@pytest.fixture
+def staged(tiny: Generator, tmp_path: Path) -> Path:
+    """A folder whose L1 stage is `tiny`, and whose adversarial stage has twice its weights."""
+    gan = Generator(**TINY)
+    gan.load_state_dict({key: 2 * tensor for key, tensor in tiny.state_dict().items()})
+    gan.save_pretrained(tmp_path / "staged", psnr=tiny)
+    return tmp_path / "staged"
+
+
+@pytest.mark.parametrize(("stage", "factor"), [(None, 2), ("gan", 2), ("psnr", 1), (0, 1), (0.25, 1.25), (1.0, 2)])
+def test_the_stage_chooses_the_weights(tiny: Generator, staged: Path, stage: str | float | None, factor: float) -> None:
+    loaded = Generator.from_pretrained(staged, stage=stage)
+    assert not loaded.training
+    for key, tensor in tiny.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[key], factor * tensor.half().float())
+
+
+def test_a_folder_of_one_stage_says_that_it_has_no_other(folder: Path) -> None:
+    for stage in ("psnr", 0.5):
+        with pytest.raises(WeightsError, match="one stage only"):
+            Generator.from_pretrained(folder, stage=stage)
+    with pytest.raises(WeightsError, match="one file has no stages"):
+        Generator.from_pretrained(folder / "model.safetensors", stage="gan")
+
+
+def test_what_is_no_stage_is_refused(staged: Path) -> None:
+    for stage in ("best", -0.1, 1.5):
+        with pytest.raises(ValueError, match="from 0"):
+            Generator.from_pretrained(staged, stage=stage)
+
+
+def test_generators_of_different_architecture_cannot_be_blended(tiny: Generator) -> None:
+    with pytest.raises(ValueError, match="different architecture"):
+        blend(tiny, Generator(num_blocks=1, num_features=8, growth_channels=4), amount=0.5)
