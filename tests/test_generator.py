@@ -11,7 +11,7 @@ from conftest import EXAMPLES
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-import esrgan.compat  # noqa: F401 - before spandrel imports torchvision
+import esrgan.compat  # before spandrel imports torchvision
 import esrgan.generator
 from esrgan import Generator, Upscaler, WeightsError
 from esrgan.generator import blend
