@@ -317,7 +317,10 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         folder = self.options.output_dir / name
-        self.averaged.module.save_pretrained(folder)  # type: ignore[operator]
+        before = self.options.output_dir / "psnr"
+        has_both = name.startswith("gan") and self.recipe.psnr_steps and before.is_dir()
+        psnr = Generator.from_pretrained(before) if has_both else None
+        self.averaged.module.save_pretrained(folder, psnr=psnr)  # type: ignore[operator]
         count = f"{len(self.photos)}" if isinstance(self.photos, Photos) else "a stream of"
         last = self.history.rows[-1]
         card = model_card(

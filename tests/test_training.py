@@ -106,6 +106,9 @@ def test_a_run_leaves_both_generators_with_recipe_history_and_curves(undisturbed
         kept = Generator.from_pretrained(undisturbed / name).state_dict()
         assert all(torch.equal(kept[key], expected[key].half().float()) for key in expected), name
         assert (undisturbed / name / "README.md").is_file()
+    before = Generator.from_pretrained(undisturbed / "gan", stage="psnr").state_dict()
+    expected = Generator.from_pretrained(undisturbed / "psnr").state_dict()
+    assert all(torch.equal(before[key], expected[key]) for key in expected)
 
 
 def test_the_second_stage_starts_from_the_averaged_weights_of_the_first(undisturbed: Path) -> None:
