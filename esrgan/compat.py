@@ -5,13 +5,13 @@ import then stops because the operators `nms` and `qnms`, which nothing here cal
 enough.
 """
 
-import torch
+from torch.library import Library
 
 try:
     import torchvision
 except RuntimeError:
     _boxes = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-    _operators = torch.library.Library("torchvision", "DEF")
+    _operators = Library("torchvision", "DEF")
     for _name in ("nms", "qnms"):
         _operators.define(_name + _boxes)
     import torchvision

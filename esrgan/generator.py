@@ -201,8 +201,8 @@ class Generator(nn.Module):
         models = {WEIGHTS_NAME: self} | ({PSNR_NAME: psnr} if psnr else {})
         with ExitStack() as stack:
             for name, model in models.items():
-                state = {key: tensor.detach().to("cpu", torch.float16) for key, tensor in model.state_dict().items()}
-                state = {key: tensor.contiguous() for key, tensor in state.items()}
+                tensors = model.state_dict().items()
+                state = {key: tensor.detach().to("cpu", torch.float16).contiguous() for key, tensor in tensors}
                 save_file(state, stack.enter_context(replacing(folder / name)), metadata={"format": "pt"})
             config = stack.enter_context(replacing(folder / CONFIG_NAME))
             config.write_text(json.dumps(self.config, indent=2) + "\n")
