@@ -7,6 +7,7 @@ python -m esrgan evaluate --data photos/ --models mixed dogs
 import argparse
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -45,7 +46,20 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description="Shrink photos by 4, bring them back by bicubic and by each generator, and measure the results.",
     )
     evaluation.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of photos")
-    evaluation.add_argument("--models", nargs="+", default=["mixed", "dogs"], metavar="MODEL", help=source)
+    evaluation.add_argument(
+        "--models",
+        nargs="+",
+        default=["mixed", "dogs"],
+        metavar="MODEL",
+        help=f"{source}; MODEL@psnr, MODEL@gan or MODEL@0.5 for the weights of a stage, or between the two",
+    )
+    evaluation.add_argument(
+        "--difference",
+        nargs=2,
+        action="append",
+        metavar="MODEL",
+        help="two of the models, for the difference of the second to the first; repeatable (default: the last two)",
+    )
     evaluation.add_argument("--max_samples", type=int, metavar="N", help="measure the first N photos only")
     evaluation.add_argument("--json", type=Path, metavar="FILE", help="write all figures, photo by photo, here")
     evaluation.set_defaults(run=run_evaluate)
@@ -88,13 +102,24 @@ def run_upscale(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def load(model: str) -> Generator:
+    """The generator of MODEL or MODEL@STAGE."""
+    if not (match := re.fullmatch(r"(.+)@(psnr|gan|0(?:\.\d+)?|1)", model)):
+        return Generator.from_pretrained(model)
+    source, stage = match.groups()
+    return Generator.from_pretrained(source, stage=stage if stage.isalpha() else float(stage))
+
+
 def run_evaluate(options: argparse.Namespace) -> int:
     """Measure, and write the table to standard output."""
     paths = find_images(options.data)[: options.max_samples or None]
     methods: dict[str, Method] = {"bicubic": bicubic}
     for source in options.models:
-        methods[source] = Upscaler(Generator.from_pretrained(source))
-    evaluation = evaluate(methods, paths)
+        methods[source] = Upscaler(load(source))
+    pairs = options.difference or [options.models[-2:]]
+    for model in {model for pair in pairs for model in pair} - set(options.models):
+        raise WeightsError(f"--difference {model}: not among --models {' '.join(options.models)}")
+    evaluation = evaluate(methods, paths, [(a, b) for a, *rest in pairs for b in rest])
     sys.stdout.write(evaluation.markdown() + "\n")
     if options.json:
         with replacing(options.json) as beside:

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,7 +18,8 @@ from .metrics import METRICS, SMALLEST, compare
 
 PROTOCOL = (
     "Truth: 8-bit RGB, cropped to a multiple of 4. Input: Pillow bicubic by 1/4. Output: clamped and rounded to 8 bit. "
-    "PSNR-Y and SSIM-Y: BT.601 luma in 16..235; peak 255; 4 px shaved off each side."
+    "PSNR-Y and SSIM-Y: BT.601 luma in 16..235; peak 255; 4 px shaved off each side. "
+    "LPIPS: AlexNet, version 0.1, whole RGB picture; lower is better."
 )
 
 Method = Callable[[Image.Image], Image.Image]
@@ -47,15 +48,21 @@ def measure(method: Method, truth: Image.Image) -> Scores:
     return compare(method(shrink(truth, SCALE)), truth)
 
 
+def shared_metrics(scores: Iterable[Scores]) -> list[str]:
+    """The metrics that all photos have; LPIPS is not everywhere at hand."""
+    common = set.intersection(*(set(score) for score in scores))
+    return [metric for metric in METRICS if metric in common]
+
+
 def mean_scores(method: Method, paths: Iterable[Path]) -> Scores:
     """Mean of each metric over photos."""
     scores = [measure(method, read_truth(path)) for path in tqdm(paths, desc="measuring", unit="photo", leave=False)]
-    return {name: fmean(score[name] for score in scores) for name in METRICS}
+    return {name: fmean(score[name] for score in scores) for name in shared_metrics(scores)}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference over photos: its mean, its bootstrap interval, and on how many photos it is above 0."""
+    """A paired difference over photos: its mean, its bootstrap interval, and on how many photos it is a gain."""
 
     mean: float
     low: float
@@ -63,12 +70,15 @@ class Difference:
     wins: int
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float], *, resamples: int = 10_000, seed: int = 0) -> Difference:
+def paired_difference(
+    a: Sequence[float], b: Sequence[float], *, lower_is_better: bool = False, resamples: int = 10_000, seed: int = 0
+) -> Difference:
     """Mean of b - a with its 95 % percentile bootstrap interval; photos are what is resampled.
 
     Args:
         a: one value per photo.
         b: the other way's values for the same photos.
+        lower_is_better: what counts as a win of b.
         resamples: how many bootstrap samples.
         seed: decides them.
     """
@@ -76,7 +86,8 @@ def paired_difference(a: Sequence[float], b: Sequence[float], *, resamples: int 
     drawn = np.random.default_rng(seed).integers(len(differences), size=(resamples, len(differences)))
     with np.errstate(invalid="ignore"):  # an infinite PSNR, of a perfect result
         low, high = np.quantile(differences[drawn].mean(axis=1), [0.025, 0.975])
-    return Difference(float(differences.mean()), float(low), float(high), int((differences > 0).sum()))
+    wins = int(((differences < 0) if lower_is_better else (differences > 0)).sum())
+    return Difference(float(differences.mean()), float(low), float(high), wins)
 
 
 @dataclass(frozen=True)
@@ -86,10 +97,17 @@ class Evaluation:
     Attributes:
         photos: names of the photos, below the folder that they share.
         scores: for each way, one dictionary of metrics a photo.
+        pairs: the ways (a, b) whose differences b - a are of interest.
     """
 
     photos: list[str]
     scores: dict[str, list[Scores]]
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that every photo has in every way."""
+        return shared_metrics(score for scores in self.scores.values() for score in scores)
 
     def values(self, way: str, metric: str) -> list[float]:
         """One metric of one way, photo by photo."""
@@ -97,59 +115,60 @@ class Evaluation:
 
     def mean(self, way: str) -> Scores:
         """Mean of each metric over the photos."""
-        return {metric: fmean(self.values(way, metric)) for metric in METRICS}
+        return {metric: fmean(self.values(way, metric)) for metric in self.metrics}
 
     def difference(self, a: str, b: str) -> dict[str, Difference]:
         """b - a, for each metric."""
-        return {metric: paired_difference(self.values(a, metric), self.values(b, metric)) for metric in METRICS}
+        return {
+            metric: paired_difference(
+                self.values(a, metric), self.values(b, metric), lower_is_better=METRICS[metric].best is min
+            )
+            for metric in self.metrics
+        }
 
     def markdown(self) -> str:
-        """The table, the difference of the last two ways with its interval, and the protocol."""
+        """The table, the differences with their intervals, and the protocol."""
         lines = [
-            f"| {len(self.photos)} photos | {' | '.join(METRICS.values())} |",
-            "|---" * (len(METRICS) + 1) + "|",
-            *(f"| {way} | {' | '.join(_format(m, v) for m, v in self.mean(way).items())} |" for way in self.scores),
+            f"| {len(self.photos)} photos | {' | '.join(METRICS[metric].label for metric in self.metrics)} |",
+            "|---" * (len(self.metrics) + 1) + "|",
+            *(
+                f"| {way} | {' | '.join(METRICS[m].spell(v) for m, v in self.mean(way).items())} |"
+                for way in self.scores
+            ),
         ]
-        if len(self.scores) > 2:
-            a, b = list(self.scores)[-2:]
-            lines += ["", f"| {b} minus {a} | mean | 95 % interval | {b} ahead |", "|---|---|---|---|"]
-            lines += [
-                f"| {METRICS[metric]} | {_format(metric, d.mean, '+')} | {_format(metric, d.low, '+')} to "
-                f"{_format(metric, d.high, '+')} | {d.wins} of {len(self.photos)} |"
-                for metric, d in self.difference(a, b).items()
-            ]
+        for a, b in self.pairs:
+            lines += ["", f"| {b} minus {a} | mean | 95 % interval | {b} better |", "|---|---|---|---|"]
+            for name, d in self.difference(a, b).items():
+                mean, low, high = (METRICS[name].spell(value, "+") for value in (d.mean, d.low, d.high))
+                lines.append(f"| {METRICS[name].label} | {mean} | {low} to {high} | {d.wins} of {len(self.photos)} |")
         return "\n".join([*lines, "", PROTOCOL])
 
     def json(self) -> dict[str, Any]:
         """Everything: means, differences, and the scores of each photo; what is not finite becomes None."""
-        ways = list(self.scores)
-        differences = {}
-        if len(ways) > 2:
-            a, b = ways[-2:]
-            differences = {f"{b}_minus_{a}": {metric: vars(d) for metric, d in self.difference(a, b).items()}}
         return finite(
             {
                 "protocol": PROTOCOL,
-                "mean": {way: self.mean(way) for way in ways},
-                "difference": differences,
-                "photos": {name: {way: self.scores[way][i] for way in ways} for i, name in enumerate(self.photos)},
+                "mean": {way: self.mean(way) for way in self.scores},
+                "difference": {
+                    f"{b}_minus_{a}": {metric: vars(d) for metric, d in self.difference(a, b).items()}
+                    for a, b in self.pairs
+                },
+                "photos": {
+                    name: {way: self.scores[way][i] for way in self.scores} for i, name in enumerate(self.photos)
+                },
             }
         )
 
 
-def evaluate(methods: Mapping[str, Method], paths: Sequence[Path]) -> Evaluation:
-    """Measure every way on every photo."""
+def evaluate(methods: Mapping[str, Method], paths: Sequence[Path], pairs: Sequence[tuple[str, str]] = ()) -> Evaluation:
+    """Measure every way on every photo; `pairs` as in `Evaluation`."""
     scores: dict[str, list[Scores]] = {way: [] for way in methods}
     for path in tqdm(paths, desc="measuring", unit="photo"):
         truth = read_truth(path)
         for way, method in methods.items():
             scores[way].append(measure(method, truth))
     root = Path(os.path.commonpath([path.parent for path in paths]))
-    return Evaluation([path.relative_to(root).as_posix() for path in paths], scores)
-
-
-def _format(metric: str, value: float, sign: str = "") -> str:
-    return f"{value:{sign}.{4 if metric.startswith('ssim') else 2}f}"
+    return Evaluation([path.relative_to(root).as_posix() for path in paths], scores, list(pairs))
 
 
 def finite(figures: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The terms of ESRGAN's objective: perceptual, adversarial (relativistic average or Wasserstein), gradient penalty.
+"""The terms of the objective: perceptual, adversarial (relativistic average or Wasserstein), penalty, consistency.
 
 The pixel term is `torch.nn.functional.l1_loss`.
 """
@@ -13,11 +13,21 @@ from .compat import torchvision
 from .distributed import batch_mean
 from .weights import WeightsError
 
+# Weights of VGG19's convolutions, by their index in torchvision's `features`.
+LAYERS: dict[str, dict[int, float]] = {
+    "conv5_4": {34: 1.0},
+    "every-level": {2: 0.1, 7: 0.1, 16: 1.0, 25: 1.0, 34: 1.0},  # conv1_2, conv2_2, conv3_4, conv4_4, conv5_4
+}
+
 
 class PerceptualLoss(nn.Module):
-    """L1 distance of VGG19's conv5_4 features before activation (ESRGAN section 3.3).
+    """L1 distance of VGG19's features before activation (ESRGAN section 3.3).
 
     torchvision's ImageNet weights are downloaded on first use; `TORCH_HOME` names the folder that keeps them.
+
+    Args:
+        layers: `conv5_4`, as ESRGAN, or `every-level`: the last convolution of each of VGG19's five levels, with the
+            weights of Real-ESRGAN (arXiv:2107.10833, section 4.1), the two finest counting a tenth.
 
     Raises:
         WeightsError: they are not there and cannot be downloaded.
@@ -26,8 +36,9 @@ class PerceptualLoss(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, layers: str = "conv5_4") -> None:
         super().__init__()
+        self.layers = LAYERS[layers]
         weights = torchvision.models.VGG19_Weights.IMAGENET1K_V1
         try:
             state = weights.get_state_dict(progress=True, check_hash=True)
@@ -38,6 +49,9 @@ class PerceptualLoss(nn.Module):
             ) from error
         with torch.device("meta"):  # no random start, and no classifier of 124 M parameters
             self.features = torchvision.models.vgg19().features[:35].eval()
+        for index in self.layers:
+            if index + 1 < len(self.features):
+                self.features[index + 1].inplace = False  # it would overwrite what is compared
         own = {key: state[f"features.{key}"].float() for key in self.features.state_dict()}
         self.features.load_state_dict(own, assign=True)
         self.features.requires_grad_(False)
@@ -47,11 +61,34 @@ class PerceptualLoss(nn.Module):
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
         """Distance of two batches of RGB in 0..1, shape (N, 3, H, W), H and W at least 32."""
         with torch.no_grad():
-            target = self._extract(real)
-        return F.l1_loss(self._extract(fake).float(), target.float())
+            targets = self._extract(real)
+        terms = [
+            weight * F.l1_loss(ours.float(), target.float())
+            for weight, ours, target in zip(self.layers.values(), self._extract(fake), targets, strict=True)
+        ]
+        return torch.stack(terms).sum()
 
-    def _extract(self, x: Tensor) -> Tensor:
-        return self.features((x - self.mean) / self.std)
+    def _extract(self, x: Tensor) -> list[Tensor]:
+        x = (x - self.mean) / self.std
+        found = []
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in self.layers:
+                found.append(x)
+        return found
+
+
+def consistency_loss(fake: Tensor, low: Tensor) -> Tensor:
+    """L1 distance between what the upscaled crop shrinks to and the crop it was made from.
+
+    The two other terms say little about large areas, where the adversarial one lets colours drift.
+
+    Args:
+        fake: RGB in 0..1, shape (N, 3, 4H, 4W).
+        low: RGB in 0..1, shape (N, 3, H, W).
+    """
+    shrunk = F.interpolate(fake, low.shape[-2:], mode="bicubic", antialias=True)
+    return F.l1_loss(shrunk[..., 2:-2, 2:-2], low[..., 2:-2, 2:-2])  # a crop lacks the neighbours of its border
 
 
 def relativistic_loss(upper: Tensor, lower: Tensor) -> Tensor:
@@ -60,8 +97,8 @@ def relativistic_loss(upper: Tensor, lower: Tensor) -> Tensor:
     The discriminator's loss is `relativistic_loss(real, fake)`, the generator's `relativistic_loss(fake, real)`.
 
     Args:
-        upper: logits of shape (N, 1).
-        lower: logits of shape (N, 1).
+        upper: logits of any shape: one for each photo, or for each pixel.
+        lower: logits of the same shape.
     """
     above = upper - batch_mean(lower.mean())
     below = lower - batch_mean(upper.mean())
@@ -87,11 +124,11 @@ def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fa
     """Mean squared deviation from 1 of the critic's gradient norm between real and fake (WGAN-GP, arXiv:1704.00028).
 
     Args:
-        discriminator: maps (N, 3, H, W) to (N, 1).
+        discriminator: maps (N, 3, H, W) to (N, ...); a photo's verdict is the mean of its logits.
         real: crops in 0..1, shape (N, 3, H, W), float32.
         fake: the same, detached from the generator.
         mix: where between fake (0) and real (1) each penalty is taken, shape (N,), uniform in 0..1.
     """
     between = torch.lerp(fake, real, mix.view(-1, 1, 1, 1)).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+    (gradient,) = torch.autograd.grad(discriminator(between).flatten(1).mean(1).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

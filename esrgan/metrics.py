@@ -1,17 +1,50 @@
 """The one place where a result is measured against the truth, for training, evaluation, model cards and the page.
 
 Protocol: 8-bit RGB on both sides; `psnr_y` and `ssim_y` on the luma of BT.601 (16..235, MATLAB's rgb2ycbcr), `psnr_rgb`
-on all channels, peak 255, 4 pixels shaved off each side.
+on all channels, peak 255, 4 pixels shaved off each side; `lpips` (Zhang et al., arXiv:1801.03924; AlexNet, version 0.1)
+on the whole RGB picture, where AlexNet's weights are at hand.
 """
 
+import logging
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
+from .compat import torchvision
+
+logger = logging.getLogger(__name__)
+
 SHAVE = 4
-METRICS = {"psnr_y": "PSNR-Y (dB)", "psnr_rgb": "PSNR-RGB (dB)", "ssim_y": "SSIM-Y"}
 SMALLEST = 11 + 2 * SHAVE
+SMALLEST_FOR_LPIPS = 35  # AlexNet's last pooling needs that much
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown: its name with the unit, the digits worth giving, and which of two values is better."""
+
+    label: str
+    digits: int
+    best: Callable[[Sequence[float]], float]
+
+    def spell(self, value: float, sign: str = "") -> str:
+        """A value as text; `sign` is "+" for a difference."""
+        return f"{round(value, self.digits) + 0.0:{sign}.{self.digits}f}"
+
+
+METRICS = {
+    "psnr_y": Metric("PSNR-Y (dB)", 2, max),
+    "psnr_rgb": Metric("PSNR-RGB (dB)", 2, max),
+    "ssim_y": Metric("SSIM-Y", 4, max),
+    "lpips": Metric("LPIPS", 3, min),
+}
 
 
 def psnr(result: np.ndarray, truth: np.ndarray, *, peak: float) -> float:
@@ -58,11 +91,39 @@ def ssim(result: np.ndarray, truth: np.ndarray, *, peak: float) -> float:
     return float(np.mean((2 * a * b + c1) * (2 * covariance + c2) / ((a**2 + b**2 + c1) * (variances + c2))))
 
 
+@cache
+def _lpips_network() -> Any:
+    """torchmetrics' LPIPS on AlexNet, or None: a measurement never downloads a thing."""
+    weights = torchvision.models.AlexNet_Weights.IMAGENET1K_V1
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+    if not path.is_file():
+        logger.info("LPIPS is left out: %s is not there; it can be had from %s", path, weights.url)
+        return None
+    from torchmetrics.functional.image.lpips import _NoTrainLpips
+
+    return _NoTrainLpips(net="alex").eval()
+
+
+def lpips(result: Image.Image, truth: Image.Image) -> float | None:
+    """Learned perceptual distance of two RGB pictures of one size: 0 for equal ones, about 0.4 for a blurred one.
+
+    Returns:
+        None for a side under 35 pixels, and where AlexNet's weights are not in torch's hub folder.
+    """
+    if min(truth.size) < SMALLEST_FOR_LPIPS or not (network := _lpips_network()):
+        return None
+    with torch.inference_mode():
+        a, b = (
+            torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1 for image in (result, truth)
+        )
+        return network(a, b).item()
+
+
 def compare(result: Image.Image, truth: Image.Image) -> dict[str, float]:
     """Measure an 8-bit RGB result against the truth of the same size.
 
     Returns:
-        `psnr_y` and `psnr_rgb` in dB (infinite where equal), `ssim_y` in -1..1.
+        `psnr_y` and `psnr_rgb` in dB (infinite where equal), `ssim_y` in -1..1, and `lpips` where it can be had.
 
     Raises:
         ValueError: sizes differ, not RGB, or a side is under 19 pixels (SSIM's window of 11, 4 shaved off each side).
@@ -77,8 +138,10 @@ def compare(result: Image.Image, truth: Image.Image) -> dict[str, float]:
         )
     a, b = (np.asarray(image)[SHAVE:-SHAVE, SHAVE:-SHAVE] for image in (result, truth))
     luma_a, luma_b = luma(a), luma(b)
+    distance = lpips(result, truth)
     return {
         "psnr_y": psnr(luma_a, luma_b, peak=255),
         "psnr_rgb": psnr(a, b, peak=255),
         "ssim_y": ssim(luma_a, luma_b, peak=255),
+        **({} if distance is None else {"lpips": distance}),
     }

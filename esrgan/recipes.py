@@ -6,11 +6,13 @@ from typing import Any
 
 LI = "Li, DAML 2023, section 2.3"
 ESRGAN = "Wang et al., arXiv:1809.00219, section 4.1"
+REAL_ESRGAN = "Real-ESRGAN, arXiv:2107.10833, section 4.1"
 OURS = "ours, for data sets of 100 photos"
 
 SCHEDULES = ("cosine", "constant")
 ADVERSARIAL = ("ragan", "wgan-gp")
-NORMS = ("auto", "batch", "spectral", "none")
+DISCRIMINATORS = ("vgg", "unet")
+PERCEPTUAL_LAYERS = ("conv5_4", "every-level")
 
 
 def setting(value: Any, meaning: str, source: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -37,12 +39,18 @@ class Esrgan:
     )
     lr_warmup_steps: int = setting(100, "steps over which the rate rises linearly, in each stage", OURS)
     adversarial: str = setting("ragan", "relativistic average, or Wasserstein", ESRGAN, ADVERSARIAL)
-    discriminator_norm: str = setting(
-        "auto", "its normalisation; auto: batch, for wgan-gp none", "SRGAN; WGAN-GP section 4", NORMS
+    discriminator: str = setting(
+        "unet", "judges each pixel, or as vgg the whole crop", f"{REAL_ESRGAN}; ESRGAN: vgg", DISCRIMINATORS
+    )
+    perceptual_layers: str = setting(
+        "every-level", "VGG19's features that are compared", f"{REAL_ESRGAN}; ESRGAN: conv5_4", PERCEPTUAL_LAYERS
     )
     perceptual_weight: float = setting(1.0, "weight of the VGG19 term", "ESRGAN equation 3")
-    adversarial_weight: float = setting(5e-3, "weight of the adversarial term, lambda", ESRGAN)
-    pixel_weight: float = setting(1e-2, "weight of the L1 term, eta", ESRGAN)
+    adversarial_weight: float = setting(0.1, "weight of the adversarial term, lambda", f"{REAL_ESRGAN}; ESRGAN: 5e-3")
+    pixel_weight: float = setting(1.0, "weight of the L1 term, eta", f"{REAL_ESRGAN}; ESRGAN: 1e-2")
+    consistency_weight: float = setting(
+        50.0, "weight of the L1 of what the result shrinks to, against colour drift", f"{OURS}; ESRGAN has none"
+    )
     gradient_penalty_weight: float = setting(0.0, "weight of the gradient penalty; 0 leaves it out", "ESRGAN has none")
     ema_decay: float = setting(
         0.999, "decay of the averaged weights, which are the ones kept; 0: no average", "BasicSR"
@@ -69,13 +77,6 @@ class Esrgan:
         if self.adversarial == "wgan-gp" and not self.gradient_penalty_weight:
             raise ValueError("adversarial wgan-gp: needs a gradient_penalty_weight; 10 is usual")
 
-    @property
-    def norm(self) -> str:
-        """What `discriminator_norm` comes to. A penalty on each sample's gradient excludes statistics of the batch."""
-        if self.discriminator_norm != "auto":
-            return self.discriminator_norm
-        return "none" if self.adversarial == "wgan-gp" else "batch"
-
 
 @dataclass(frozen=True)
 class Paper(Esrgan):
@@ -95,6 +96,11 @@ class Paper(Esrgan):
     )
     lr_warmup_steps: int = setting(0, "steps over which the rate rises linearly, in each stage", "the paper has none")
     adversarial: str = setting("ragan", "relativistic average, or Wasserstein", "Li, equations 3 and 4", ADVERSARIAL)
+    discriminator: str = setting("vgg", "judges the whole crop, or as unet each pixel", "ESRGAN's", DISCRIMINATORS)
+    perceptual_layers: str = setting("conv5_4", "VGG19's features that are compared", "ESRGAN's", PERCEPTUAL_LAYERS)
+    adversarial_weight: float = setting(5e-3, "weight of the adversarial term, lambda", "not given; ESRGAN's")
+    pixel_weight: float = setting(1e-2, "weight of the L1 term, eta", "not given; ESRGAN's")
+    consistency_weight: float = setting(0.0, "weight of the L1 of what the result shrinks to", "the paper has none")
     gradient_penalty_weight: float = setting(10.0, "weight of the gradient penalty; 0 leaves it out", LI)
     ema_decay: float = setting(
         0.0, "decay of the averaged weights, which are the ones kept; 0: no average", "the paper has none"

@@ -8,9 +8,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .discriminator import Discriminator
+from .discriminator import make_discriminator
 from .generator import Generator
-from .losses import ADVERSARIAL_LOSSES, PerceptualLoss, gradient_penalty
+from .losses import ADVERSARIAL_LOSSES, PerceptualLoss, consistency_loss, gradient_penalty
 from .recipes import Esrgan
 
 Losses = dict[str, Tensor]
@@ -79,8 +79,8 @@ class GanStage:
         self.accelerator = accelerator
         self.recipe = recipe
         self.adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
-        self.perceptual = PerceptualLoss()
-        self.critic = Discriminator(recipe.crop_size, norm=recipe.norm)
+        self.perceptual = PerceptualLoss(recipe.perceptual_layers)
+        self.critic = make_discriminator(recipe)
         for model in (self.perceptual, self.critic):
             model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator, self.discriminator, self.optimizer, self.discriminator_optimizer = accelerator.prepare(
@@ -104,10 +104,12 @@ class GanStage:
             with self.accelerator.autocast():
                 losses["perceptual"] = self.perceptual(upscaled, high)
             losses["adversarial"] = self.adversarial(fake, real.detach())
+            losses["consistency"] = consistency_loss(upscaled, low)
             losses["generator"] = (
                 recipe.perceptual_weight * losses["perceptual"]
                 + recipe.adversarial_weight * losses["adversarial"]
                 + recipe.pixel_weight * losses["pixel"]
+                + recipe.consistency_weight * losses["consistency"]
             )
             # One forward of the discriminator serves both updates: each backward stops at the weights it is for.
             self.accelerator.backward(losses["generator"], inputs=list(self.generator.parameters()), retain_graph=True)
@@ -117,7 +119,7 @@ class GanStage:
             losses["discriminator"] = self.adversarial(real, fake)
             if recipe.gradient_penalty_weight:
                 # accelerate wraps the forward of the instance in autocast; that of the class computes in float32.
-                exact = partial(Discriminator.forward, self.critic)
+                exact = partial(type(self.critic).forward, self.critic)
                 penalty = gradient_penalty(exact, high, upscaled.detach().float(), mix)
                 losses["penalty"] = recipe.gradient_penalty_weight * penalty
                 losses["discriminator"] = losses["discriminator"] + losses["penalty"]

@@ -32,13 +32,13 @@ class Studio:
         """Shrink a photo by 4, bring it back in every way, and measure each result against it.
 
         Returns:
-            `psnr_y` and `psnr_rgb` in dB and `ssim_y` in -1..1, for each way and for `dogs_minus_mixed`; the pictures.
+            The metrics of `esrgan.metrics.compare`, for each way and for `dogs_minus_mixed`; the pictures.
         """
         truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
         results = self._enlarge(shrink(truth, SCALE), report)
         report(1, "measuring")
         figures = {way: metrics.compare(result, truth) for way, result in results.items()}
-        figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in metrics.METRICS}
+        figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in figures["dogs"]}
         return finite(figures), {"original": truth, **results}
 
     def upscale(self, path: Path, report: Report) -> tuple[Figures, Pictures]:

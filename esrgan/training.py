@@ -27,9 +27,11 @@ from .generator import Generator
 from .history import History
 from .losses import PerceptualLoss
 from .machine import has_fast_bf16
+from .metrics import METRICS
 from .recipes import Esrgan
 from .stages import STAGES, Losses, Stage
 from .upscaler import Upscaler
+from .weights import WeightsError
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +51,8 @@ class Options:
 
     Attributes:
         output_dir: gets `psnr/` and `gan/` (the generator after each stage, as a model folder), `psnr-best/` and
-            `gan-best/` (the one with the highest validation PSNR-Y), `recipe.json`, `history.csv`, `curves.png` and
-            `checkpoints/`.
+            `gan-best/` (the one with the highest validation PSNR-Y, or lowest LPIPS in the adversarial stage),
+            `recipe.json`, `history.csv`, `curves.png` and `checkpoints/`.
         data_name: what the model card calls the training data.
         validation: paths of photos that the averaged weights are measured on.
         validation_steps: steps between two measurements.
@@ -158,7 +160,7 @@ class Trainer:
                 "fp16 with gradient accumulation: the optimisers would scale their sums apart; use bf16."
             )
         if recipe.gan_steps:
-            PerceptualLoss()  # what it lacks is better known now than after the first stage
+            PerceptualLoss(recipe.perceptual_layers)  # what it lacks is better known now than after the first stage
         set_seed(recipe.seed)
         if options.init_from:
             generator = read_any(options.init_from)
@@ -290,19 +292,20 @@ class Trainer:
                 self.bicubic = mean_scores(bicubic, self.options.validation)["psnr_y"]
             upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
             scores = mean_scores(upscaler, self.options.validation)
-            row = {"stage": stage, "step": step, "validation_psnr_y": scores["psnr_y"], "bicubic_psnr_y": self.bicubic}
-            logger.info(
-                "%s step %d: PSNR-Y %.2f dB, bicubic %.2f dB, SSIM-Y %.4f",
-                stage,
-                step,
-                scores["psnr_y"],
-                self.bicubic,
-                scores["ssim_y"],
-            )
+            row = {
+                "stage": stage,
+                "step": step,
+                **{f"validation_{metric}": value for metric, value in scores.items()},
+                "bicubic_psnr_y": self.bicubic,
+            }
+            figures = ", ".join(f"{METRICS[metric].label} {METRICS[metric].spell(scores[metric])}" for metric in scores)
+            logger.info("%s step %d: %s; bicubic PSNR-Y %.2f dB", stage, step, figures, self.bicubic)
             self.history.add(row)
             self._track(row, first + step)
-            if scores["psnr_y"] > self.best:
-                self.best = scores["psnr_y"]
+            # An adversarial stage gives up PSNR from its first step on.
+            merit = -scores["lpips"] if stage == "gan" and "lpips" in scores else scores["psnr_y"]
+            if merit > self.best:
+                self.best = merit
                 self._keep(f"{stage}-best")
         self.accelerator.wait_for_everyone()
 
@@ -317,9 +320,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         folder = self.options.output_dir / name
-        before = self.options.output_dir / "psnr"
-        has_both = name.startswith("gan") and self.recipe.psnr_steps and before.is_dir()
-        psnr = Generator.from_pretrained(before) if has_both else None
+        psnr = self._first_stage() if name.startswith("gan") else None
         self.averaged.module.save_pretrained(folder, psnr=psnr)  # type: ignore[operator]
         count = f"{len(self.photos)}" if isinstance(self.photos, Photos) else "a stream of"
         last = self.history.rows[-1]
@@ -337,6 +338,17 @@ class Trainer:
             card.save(path)
         with replacing(folder / "recipe.json") as path:
             path.write_text(json.dumps(self._recipe_table, indent=2) + "\n")
+
+    def _first_stage(self) -> Generator | None:
+        """What the adversarial stage set out from, if that was not chance."""
+        if self.recipe.psnr_steps:
+            return Generator.from_pretrained(self.options.output_dir / "psnr")
+        if not (start := self.options.init_from):
+            return None
+        try:
+            return Generator.from_pretrained(start, stage="psnr")
+        except WeightsError:
+            return read_any(start)
 
     @property
     def _recipe_table(self) -> dict[str, Any]:

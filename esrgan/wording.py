@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping
 
+from .metrics import METRICS
 from .studio import WAYS, Figures
 
-COLUMNS = {"psnr_y": "PSNR-Y, dB", "psnr_rgb": "PSNR-RGB, dB", "ssim_y": "SSIM"}
 SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
 
@@ -19,20 +19,22 @@ def spell(key: str, value: float | None, sign: str = "") -> str:
     """A value as the page shows it; `sign` is "+" for a difference."""
     if value is None:
         return "undefined" if sign else "identical"
-    digits = 4 if key == "ssim_y" else 2
-    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
+    return METRICS[key].spell(value, sign)
 
 
 def table(figures: Mapping[str, Figures], difference: Figures | None = None) -> str:
     """Markdown: a row for each way, the best of each column in bold, then the difference."""
-    lines = [f"| | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
-    best = {key: spell(key, max((row[key] for row in figures.values()), key=rank)) for key in COLUMNS}
+    keys = list(next(iter(figures.values())))
+    lines = [f"| | {' | '.join(METRICS[key].label for key in keys)} |", "|---" * (len(keys) + 1) + "|"]
+    values = {key: [rank(row[key]) for row in figures.values()] for key in keys}
+    best = [METRICS[key].best(values[key]) for key in keys]
     for way, row in figures.items():
-        cells = (spell(key, row[key]) for key in COLUMNS)
-        marked = (f"**{cell}**" if cell == winner else cell for cell, winner in zip(cells, best.values(), strict=True))
+        cells = [spell(key, row[key]) for key in keys]
+        winners = [spell(key, None if math.isinf(value) else value) for key, value in zip(keys, best, strict=True)]
+        marked = (f"**{cell}**" if cell == winner else cell for cell, winner in zip(cells, winners, strict=True))
         lines.append(f"| {WAYS[way]} | {' | '.join(marked)} |")
     if difference:
-        lines.append(f"| Dogs minus mixed | {' | '.join(spell(key, difference[key], '+') for key in COLUMNS)} |")
+        lines.append(f"| Dogs minus mixed | {' | '.join(spell(key, difference[key], '+') for key in keys)} |")
     return "\n".join(lines)
 
 
