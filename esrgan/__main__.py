@@ -15,6 +15,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from .evaluation import Method, bicubic, evaluate
+from .figures import draw_differences, draw_plate
 from .files import replacing
 from .generator import SCALE, Generator
 from .images import ImageError, find_images, read_image, write_image
@@ -22,6 +23,7 @@ from .upscaler import Upscaler
 from .weights import WeightsError
 
 logger = logging.getLogger("esrgan")
+PLATE_ROWS = 6
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -61,7 +63,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="two of the models, for the difference of the second to the first; repeatable (default: the last two)",
     )
     evaluation.add_argument("--max_samples", type=int, metavar="N", help="measure the first N photos only")
-    evaluation.add_argument("--json", type=Path, metavar="FILE", help="write all figures, photo by photo, here")
+    evaluation.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="gets table.md, scores.json (photo by photo), differences.png and plate.png (crops side by side)",
+    )
     evaluation.set_defaults(run=run_evaluate)
     return parser.parse_args(arguments)
 
@@ -121,9 +128,16 @@ def run_evaluate(options: argparse.Namespace) -> int:
         raise WeightsError(f"--difference {model}: not among --models {' '.join(options.models)}")
     evaluation = evaluate(methods, paths, [(a, b) for a, *rest in pairs for b in rest])
     sys.stdout.write(evaluation.markdown() + "\n")
-    if options.json:
-        with replacing(options.json) as beside:
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
+        with replacing(options.output / "table.md") as beside:
+            beside.write_text(evaluation.markdown() + "\n")
+        with replacing(options.output / "scores.json") as beside:
             beside.write_text(json.dumps(evaluation.json(), indent=2) + "\n")
+        with replacing(options.output / "differences.png") as beside:
+            draw_differences(evaluation, beside)
+        with replacing(options.output / "plate.png") as beside:
+            draw_plate(methods, paths[:: -(-len(paths) // PLATE_ROWS)], beside)
     return 0
 
 

@@ -99,9 +99,9 @@ def _lpips_network() -> Any:
     if not path.is_file():
         logger.info("LPIPS is left out: %s is not there; it can be had from %s", path, weights.url)
         return None
-    from torchmetrics.functional.image.lpips import _NoTrainLpips
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-    return _NoTrainLpips(net="alex").eval()
+    return LearnedPerceptualImagePatchSimilarity(net_type="alex").net
 
 
 def lpips(result: Image.Image, truth: Image.Image) -> float | None:
@@ -113,10 +113,8 @@ def lpips(result: Image.Image, truth: Image.Image) -> float | None:
     if min(truth.size) < SMALLEST_FOR_LPIPS or not (network := _lpips_network()):
         return None
     with torch.inference_mode():
-        a, b = (
-            torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1 for image in (result, truth)
-        )
-        return network(a, b).item()
+        a, b = (torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255 for image in (result, truth))
+        return network(a, b, normalize=True).item()
 
 
 def compare(result: Image.Image, truth: Image.Image) -> dict[str, float]:

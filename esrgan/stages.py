@@ -104,13 +104,11 @@ class GanStage:
             with self.accelerator.autocast():
                 losses["perceptual"] = self.perceptual(upscaled, high)
             losses["adversarial"] = self.adversarial(fake, real.detach())
-            losses["consistency"] = consistency_loss(upscaled, low)
-            losses["generator"] = (
-                recipe.perceptual_weight * losses["perceptual"]
-                + recipe.adversarial_weight * losses["adversarial"]
-                + recipe.pixel_weight * losses["pixel"]
-                + recipe.consistency_weight * losses["consistency"]
-            )
+            if recipe.consistency_weight:
+                losses["consistency"] = consistency_loss(upscaled, low)
+            losses["generator"] = torch.stack(
+                [getattr(recipe, f"{term}_weight") * loss for term, loss in losses.items()]
+            ).sum()
             # One forward of the discriminator serves both updates: each backward stops at the weights it is for.
             self.accelerator.backward(losses["generator"], inputs=list(self.generator.parameters()), retain_graph=True)
             self.optimizer.step()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import EXAMPLES, ROOT
 from PIL import Image
 
@@ -64,6 +65,7 @@ def test_one_bad_file_is_named_and_does_not_stop_the_rest(photos, model, tmp_pat
         (["evaluate", "--data", "EMPTY"], "no images in this folder"),
         (["evaluate", "--data", "MISSING"], "no such file or folder"),
         (["evaluate", "--data", "PHOTO", "--models", "EMPTY"], "no config.json in this folder"),
+        (["evaluate", "--data", "PHOTO", "--difference", "mixed", "cats"], "--difference cats: not among --models"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_a_status(arguments, message, photos, tmp_path) -> None:
@@ -83,11 +85,30 @@ def test_what_cannot_be_done_is_one_sentence_and_a_status(arguments, message, ph
 
 
 def test_evaluate_prints_the_table_and_writes_the_figures(photos, model, tmp_path) -> None:
-    done = run("evaluate", "--data", photos, "--models", model, model, "--json", tmp_path / "figures.json")
+    done = run("evaluate", "--data", photos, "--models", model, model, "--output", tmp_path / "study")
     assert done.returncode == 0, done.stderr
-    content = json.loads((tmp_path / "figures.json").read_text())
+    content = json.loads((tmp_path / "study" / "scores.json").read_text())
+    assert (tmp_path / "study" / "table.md").read_text() == done.stdout
+    assert Image.open(tmp_path / "study" / "differences.png").width > 400
     upscaler = Upscaler(Generator.from_pretrained(model))
     expected = measure(upscaler, read_truth(photos / "cat.png"))["psnr_y"]
     assert content["photos"]["cat.png"][str(model)]["psnr_y"] == pytest.approx(expected, abs=1e-9)
     assert done.stdout.startswith("| 2 photos | PSNR-Y (dB)")
     assert "| bicubic |" in done.stdout
+
+
+def test_evaluate_measures_stages_and_what_lies_between_them(photos, tmp_path) -> None:
+    torch.manual_seed(0)
+    gan, psnr, folder = Generator(1, 8, 4), Generator(1, 8, 4), tmp_path / "both"
+    gan.save_pretrained(folder, psnr=psnr)
+    models = [f"{folder}@psnr", f"{folder}@0.5", f"{folder}@gan", folder]
+    pair = ["--difference", f"{folder}@psnr", f"{folder}@gan"]
+    done = run("evaluate", "--data", photos / "cat.png", "--models", *models, *pair, "--output", tmp_path / "study")
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "study" / "scores.json").read_text())
+    assert list(content["difference"]) == [f"{folder}@gan_minus_{folder}@psnr"]
+    truth = read_truth(photos / "cat.png")
+    for model, stage in zip(models, ("psnr", 0.5, "gan", None), strict=True):
+        expected = measure(Upscaler(Generator.from_pretrained(folder, stage=stage)), truth)["psnr_y"]
+        assert content["mean"][str(model)]["psnr_y"] == pytest.approx(expected, abs=1e-9), model
+    assert content["mean"][f"{folder}@psnr"] != content["mean"][f"{folder}@gan"] == content["mean"][str(folder)]

@@ -8,7 +8,6 @@ from conftest import EXAMPLES
 
 from esrgan.evaluation import Evaluation, bicubic, evaluate, measure, paired_difference, read_truth
 from esrgan.images import ImageError, write_image
-from esrgan.metrics import METRICS
 
 
 def test_a_constant_difference_has_an_interval_of_no_width() -> None:
@@ -45,11 +44,20 @@ def test_a_table_holds_what_measuring_each_photo_gives() -> None:
 def test_the_json_of_a_perfect_result_is_valid_json() -> None:
     perfect = {"psnr_y": float("inf"), "psnr_rgb": float("inf"), "ssim_y": 1.0}
     good = {"psnr_y": 30.0, "psnr_rgb": 29.0, "ssim_y": 0.8}
-    table = Evaluation(["a.png"], {"bicubic": [good], "mixed": [good], "dogs": [perfect]})
+    table = Evaluation(["a.png"], {"bicubic": [good], "mixed": [good], "dogs": [perfect]}, [("mixed", "dogs")])
     content = json.loads(json.dumps(table.json(), allow_nan=False))
     assert content["mean"]["dogs"]["psnr_y"] is None
     assert content["difference"]["dogs_minus_mixed"]["ssim_y"]["mean"] == pytest.approx(0.2)
-    assert set(content["photos"]["a.png"]["mixed"]) == set(METRICS)
+    assert content["photos"]["a.png"]["mixed"] == good
+
+
+def test_of_lpips_less_is_better_and_what_not_every_photo_has_is_left_out() -> None:
+    blurred, sharp = {"psnr_y": 30.0, "lpips": 0.4}, {"psnr_y": 29.0, "lpips": 0.1}
+    table = Evaluation(["a.png", "b.png"], {"a": [blurred, blurred], "b": [sharp, sharp]}, [("a", "b")])
+    assert {metric: d.wins for metric, d in table.difference("a", "b").items()} == {"psnr_y": 0, "lpips": 2}
+    assert "| LPIPS | -0.300 | -0.300 to -0.300 | 2 of 2 |" in table.markdown()
+    table.scores["a"][0].pop("lpips")
+    assert table.metrics == ["psnr_y"]
 
 
 def test_a_photo_too_small_to_be_measured_is_named(tmp_path) -> None:

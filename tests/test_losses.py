@@ -1,6 +1,7 @@
 """Each term of the objective, against numbers worked by hand and other formulations."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from esrgan.discriminator import Discriminator
-from esrgan.losses import PerceptualLoss, gradient_penalty, relativistic_loss, wasserstein_loss
+from esrgan.discriminator import BatchNorm, Discriminator, UNetDiscriminator, make_discriminator
+from esrgan.images import crop_to_multiple, shrink
+from esrgan.losses import PerceptualLoss, consistency_loss, gradient_penalty, relativistic_loss, wasserstein_loss
+from esrgan.recipes import Esrgan, Paper
 
 
 def logits(*values: float) -> Tensor:
@@ -109,15 +112,16 @@ def test_gradient_penalty_of_a_flat_critic_has_finite_gradients() -> None:
     assert torch.isfinite(critic.weight.grad).all()
 
 
-@pytest.mark.parametrize("norm", ["batch", "spectral", "none"])
-def test_every_weight_of_the_discriminator_learns_from_loss_and_penalty(norm: str) -> None:
+@pytest.mark.parametrize("kind", ["unet", "batch norm", "no norm"])
+def test_every_weight_of_the_discriminator_learns_from_loss_and_penalty(kind: str) -> None:
     torch.manual_seed(0)
-    critic = Discriminator(32, num_features=4, norm=norm)
+    vgg = Discriminator(32, num_features=4, batch_norm=kind == "batch norm")
+    critic = UNetDiscriminator(num_features=4) if kind == "unet" else vgg
     real, fake = torch.rand(3, 3, 32, 32), torch.rand(3, 3, 32, 32)
     relativistic_loss(critic(real), critic(fake)).backward()
     for name, parameter in critic.named_parameters():
-        if "judge" in name or norm != "batch":
-            assert parameter.grad.abs().sum() > 0 or name.endswith("judge.2.bias"), name
+        if "judge" in name or kind != "batch norm":
+            assert parameter.grad.abs().sum() > 0 or re.fullmatch(r"judge\.[24]\.bias", name), name
         assert torch.isfinite(parameter.grad).all(), name
     critic.zero_grad()
     gradient_penalty(critic, real, fake, torch.rand(3)).backward()
@@ -126,9 +130,55 @@ def test_every_weight_of_the_discriminator_learns_from_loss_and_penalty(norm: st
             assert parameter.grad.abs().sum() > 0, name
 
 
-def test_batch_normalisation_is_pytorchs() -> None:
-    from esrgan.discriminator import BatchNorm
+def test_the_unet_judges_each_pixel_and_spectral_norm_bounds_it() -> None:
+    torch.manual_seed(0)
+    critic = UNetDiscriminator(num_features=4)
+    photo = torch.rand(2, 3, 32, 48)
+    assert critic(photo).shape == (2, 1, 32, 48)
+    with torch.no_grad():
+        for down in critic.down:
+            down.parametrizations.weight.original.mul_(100)
+    for _ in range(20):
+        critic(photo)  # each forward in training is one power iteration
+    for down in critic.down:
+        assert torch.linalg.matrix_norm(down.weight.flatten(1), 2).item() == pytest.approx(1, rel=0.05)
 
+
+def test_a_penalty_takes_a_map_of_verdicts_as_their_mean() -> None:
+    """Each of 16 logits is 3 times its pixel: the mean has a gradient of 3/16 in each, a norm of 3/4."""
+    real, fake = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4)
+    penalty = gradient_penalty(lambda x: 3 * x, real, fake, torch.tensor([0.3, 0.9]))
+    assert penalty.item() == pytest.approx((3 / 4 - 1) ** 2, rel=1e-5)
+
+
+def test_recipes_choose_the_critic_and_a_penalty_on_single_samples_excludes_batch_statistics() -> None:
+    def has_batch_norm(critic: torch.nn.Module) -> bool:
+        return any(isinstance(module, BatchNorm) for module in critic.modules())
+
+    assert isinstance(make_discriminator(Esrgan()), UNetDiscriminator)
+    assert has_batch_norm(make_discriminator(Paper(crop_size=32)))
+    assert not has_batch_norm(make_discriminator(Paper(crop_size=32, adversarial="wgan-gp")))
+
+
+def test_consistency_sees_colour_and_not_detail() -> None:
+    """A shift of 0.1 stays 0.1; a checkerboard of 0.1 is averaged out; what the data was made by is at 0."""
+    high = 0.8 * photo("cat_chelsea.png") + 0.1
+    low = F.interpolate(high, (16, 16), mode="bicubic", antialias=True)
+    board = 0.1 * ((torch.arange(64)[:, None] + torch.arange(64)) % 2 * 2 - 1)
+    assert consistency_loss(high, low).item() == 0
+    assert consistency_loss(high + 0.1, low).item() == pytest.approx(0.1, rel=1e-4)
+    assert consistency_loss(high + board, low).item() < 1e-3
+
+
+def test_consistency_knows_the_protocols_shrinking() -> None:
+    """Of a crop out of a photo that was shrunk as a whole, only rounding to 8 bit is left."""
+    whole = crop_to_multiple(Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB"), 4)
+    low, high = shrink(whole, 4).crop((20, 20, 52, 52)), whole.crop((80, 80, 208, 208))
+    as_tensors = (torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255 for image in (high, low))
+    assert consistency_loss(*as_tensors).item() < 0.5 / 255
+
+
+def test_batch_normalisation_is_pytorchs() -> None:
     ours, theirs = BatchNorm(5), torch.nn.BatchNorm2d(5).train()
     x = 3 * torch.randn(4, 5, 6, 7) + 2
     assert torch.allclose(ours(x), theirs(x), atol=1e-6)
@@ -167,6 +217,19 @@ def test_perceptual_loss_reads_conv5_4_before_activation_of_normalised_input(per
     features = [perceptual.features((x - normalise[0]) / normalise[1]) for x in (fake, real)]
     assert min(feature.min() for feature in features) < 0
     assert loss.item() == pytest.approx((features[0] - features[1]).abs().mean().item(), rel=1e-5)
+
+
+def test_perceptual_loss_of_every_level_weighs_features_before_activation(vgg: None) -> None:
+    real, fake = photo("cat_chelsea.png"), photo("polar_bear.png")
+    loss = PerceptualLoss("every-level")
+    expected, kept = 0.0, {2: 0.1, 7: 0.1, 16: 1, 25: 1, 34: 1}
+    a, b = ((x - loss.mean) / loss.std for x in (fake, real))
+    for index, layer in enumerate(loss.features):
+        a, b = (F.relu(x) if isinstance(layer, torch.nn.ReLU) else layer(x) for x in (a, b))
+        if index in kept:
+            assert isinstance(layer, torch.nn.Conv2d)
+            expected += kept[index] * (a - b).abs().mean().item()
+    assert loss(fake, real).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_perceptual_gradients_reach_the_fake_alone(perceptual: PerceptualLoss) -> None:

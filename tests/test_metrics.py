@@ -1,10 +1,14 @@
 """The one protocol of every number, against values worked by hand and a second implementation."""
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +16,7 @@ from PIL import Image
 
 from esrgan.evaluation import bicubic, read_truth
 from esrgan.images import find_images, shrink
-from esrgan.metrics import compare, luma, psnr
+from esrgan.metrics import compare, lpips, luma, psnr
 
 PHOTO = Image.open(EXAMPLES / "dog_german_shepherd.png").convert("RGB").crop((200, 60, 264, 108))
 
@@ -72,7 +76,9 @@ def test_luma_goes_from_16_to_235() -> None:
 
 
 def test_identical_photos_score_infinity_and_1() -> None:
-    assert compare(PHOTO, PHOTO) == {"psnr_y": math.inf, "psnr_rgb": math.inf, "ssim_y": pytest.approx(1)}
+    scores = compare(PHOTO, PHOTO)
+    assert scores.pop("lpips", 0) == 0
+    assert scores == {"psnr_y": math.inf, "psnr_rgb": math.inf, "ssim_y": pytest.approx(1)}
 
 
 def test_exactly_4_pixels_are_shaved_off_each_side() -> None:
@@ -156,3 +162,44 @@ def test_bicubic_has_the_published_psnr_y(shared: Path, folder: str, count: int,
         values.append(psnr(a, b, peak=255))
     assert np.mean(values) == pytest.approx(expected, abs=0.01)
     assert compare(result, truth)["psnr_y"] == pytest.approx(values[-1], abs=1e-9)
+
+
+@pytest.fixture
+def alexnet() -> None:
+    if lpips(PHOTO, PHOTO) is None:
+        pytest.skip("needs torchvision's AlexNet weights, in ../shared/torch_home or downloaded")
+
+
+def test_lpips_is_torchmetrics_on_alexnet_over_the_whole_picture(alexnet: None) -> None:
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    blurred = bicubic(shrink(PHOTO, 4))
+    a, b = (torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255 for image in (blurred, PHOTO))
+    theirs = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)(a, b).item()
+    assert lpips(blurred, PHOTO) == compare(blurred, PHOTO)["lpips"] == pytest.approx(theirs, rel=1e-5)
+    assert theirs > 0.1
+
+
+def test_lpips_prefers_a_small_shift_of_light_to_a_blur_that_psnr_prefers(alexnet: None) -> None:
+    blurred, lighter = bicubic(shrink(PHOTO, 4)), Image.fromarray(np.array(PHOTO) // 2 + 127)
+    assert compare(blurred, PHOTO)["psnr_rgb"] > compare(lighter, PHOTO)["psnr_rgb"]
+    assert compare(blurred, PHOTO)["lpips"] > compare(lighter, PHOTO)["lpips"]
+
+
+def test_lpips_leaves_out_what_is_too_small_for_its_network(alexnet: None) -> None:
+    small = PHOTO.crop((0, 0, 35, 40))
+    assert lpips(small, small) == 0
+    assert lpips(small.crop((0, 0, 34, 40)), small.crop((0, 0, 34, 40))) is None
+
+
+def test_without_alexnet_lpips_is_left_out_and_nothing_is_downloaded(tmp_path: Path) -> None:
+    code = (
+        "from PIL import Image; from esrgan.metrics import compare; import logging; logging.basicConfig(level=20)\n"
+        "photo = Image.new('RGB', (64, 64)); print(sorted(compare(photo, photo)))"
+    )
+    environment = {**os.environ, "TORCH_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['psnr_rgb', 'psnr_y', 'ssim_y']"
+    assert "LPIPS is left out" in done.stderr
+    assert str(tmp_path) in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -53,12 +53,6 @@ def test_settings_that_make_no_sense_are_refused(changes, message) -> None:
         Esrgan(**changes)
 
 
-def test_a_penalty_on_single_samples_excludes_batch_statistics() -> None:
-    assert Esrgan().norm == "batch"
-    assert Esrgan(adversarial="wgan-gp", gradient_penalty_weight=10.0).norm == "none"
-    assert Esrgan(adversarial="wgan-gp", gradient_penalty_weight=10.0, discriminator_norm="batch").norm == "batch"
-
-
 README = (ROOT / "README.md").read_text()
 
 

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/training.py --data photos/
 
-Both train the same networks with the same batch, each in a process of its own, in turns, so that a busy machine slows
-both. The plain loop keeps tensors contiguous, decodes a photo for each sample, runs VGG19 on the real crops with a
-graph, and leaves its parameters unfrozen (as PyTorch-GAN's esrgan.py does), so their unused gradients are computed.
-Then: where the time of a step goes, and how near each part comes to the machine's matrix-product rate.
+Both train the same networks with the same batch and ESRGAN's losses, each in a process of its own, in turns, so that a
+busy machine slows both. The plain loop keeps tensors contiguous, decodes a photo for each sample, runs VGG19 on the
+real crops with a graph, and leaves its parameters unfrozen (as PyTorch-GAN's esrgan.py does), so their unused gradients
+are computed. Then: where the time of a step goes, and how near each part comes to the machine's matrix-product rate.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from esrgan.generator import Generator
 from esrgan.images import crop_to_multiple, find_images, read_image, shrink
 from esrgan.losses import PerceptualLoss, relativistic_loss
 from esrgan.machine import keep_freed_memory
-from esrgan.recipes import Esrgan
+from esrgan.recipes import Esrgan, Paper
 from esrgan.stages import GanStage
 from esrgan.training import average, make_accelerator, to_floats
 
@@ -70,7 +70,7 @@ def plain_steps(recipe: Esrgan, paths: list[Path]) -> Iterator[None]:
         for low, high in DataLoader(dataset, recipe.train_batch_size, shuffle=True, drop_last=True):
             optimizer_g.zero_grad()
             fake = generator(low)
-            content = F.l1_loss(vgg._extract(fake), vgg._extract(high).detach())
+            content = F.l1_loss(vgg._extract(fake)[-1], vgg._extract(high)[-1].detach())
             adversarial = relativistic_loss(critic(fake), critic(high).detach())
             (content + 5e-3 * adversarial + 1e-2 * F.l1_loss(fake, high)).backward()
             optimizer_g.step()
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--num_blocks", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=8, help="steps of each, in turns")
     options = parser.parse_args()
-    recipe = Esrgan(num_blocks=options.num_blocks, dataloader_num_workers=0)
+    recipe = Paper(num_blocks=options.num_blocks, gradient_penalty_weight=0.0, dataloader_num_workers=0)
     photos = Photos(load_rows(str(options.data)), recipe.crop_size)
     say = sys.stdout.write
 
