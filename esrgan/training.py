@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
-from accelerate.utils import set_seed
+from accelerate.utils import parse_flag_from_env, set_seed
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
@@ -83,7 +83,8 @@ def make_accelerator(mixed_precision: str | None, output_dir: Path, **kwargs: An
         **kwargs: further arguments of `Accelerator`.
     """
     configured = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    if mixed_precision is None and configured == "no" and has_fast_bf16(PartialState().device):
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # it does not look itself, as Accelerator does
+    if mixed_precision is None and configured == "no" and has_fast_bf16(state.device):
         mixed_precision = "bf16"
     return Accelerator(
         mixed_precision=mixed_precision,

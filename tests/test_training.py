@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -398,6 +399,25 @@ def test_two_processes_follow_the_loss_path_of_one(
     assert train_here(one, *more, "--train_batch_size=8")[0] == 0
     assert_same_path(one, two)
     assert_same_gradients(one, two)
+
+
+def test_two_machines_share_a_run_that_chooses_its_precision_itself(photos: Path, tmp_path: Path) -> None:
+    command = [option for option in arguments(photos, tmp_path / "run", *PSNR) if "mixed_precision" not in option]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1"]
+    launch += ["--master_addr=127.0.0.1", f"--master_port={port}"]
+    nodes = [
+        subprocess.Popen(
+            [*launch, f"--node_rank={rank}", "train.py", *command], cwd=ROOT, env=environment(), stderr=subprocess.PIPE
+        )
+        for rank in range(2)
+    ]
+    for node in nodes:
+        told = node.communicate(timeout=300)[1]
+        assert node.returncode == 0, told.decode()[-3000:]
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["samples_per_step"] == 6
+    assert list((tmp_path / "run").glob("checkpoints/psnr-*/random_states_1.pkl"))
 
 
 def test_the_average_by_hand() -> None:
