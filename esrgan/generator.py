@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -195,7 +195,8 @@ class Generator(nn.Module):
 
         Args:
             folder: where to; made if it is not there.
-            psnr: the generator after the L1 stage, to be kept beside this one as `model.psnr.safetensors`.
+            psnr: the generator after the L1 stage, to be kept beside this one as `model.psnr.safetensors`;
+                without it, such a file of other weights is removed.
         """
         folder = Path(folder)
         models = {WEIGHTS_NAME: self} | ({PSNR_NAME: psnr} if psnr else {})
@@ -203,9 +204,12 @@ class Generator(nn.Module):
             for name, model in models.items():
                 tensors = model.state_dict().items()
                 state = {key: tensor.detach().to("cpu", torch.float16).contiguous() for key, tensor in tensors}
-                save_file(state, stack.enter_context(replacing(folder / name)), metadata={"format": "pt"})
+                # `save_file` would leave a file that its owner alone may read.
+                stack.enter_context(replacing(folder / name)).write_bytes(save(state, metadata={"format": "pt"}))
             config = stack.enter_context(replacing(folder / CONFIG_NAME))
             config.write_text(json.dumps(self.config, indent=2) + "\n")
+        if not psnr:
+            (folder / PSNR_NAME).unlink(missing_ok=True)
 
     def push_to_hub(
         self,

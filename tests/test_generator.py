@@ -169,20 +169,18 @@ def test_a_bundled_name_is_not_shadowed_by_a_folder_of_photos(
     assert Generator.from_pretrained("dogs").config == TINY
 
 
-@pytest.mark.parametrize("fails", ["write_text", "save_file"])
+@pytest.mark.parametrize("fails", ["write_text", "write_bytes"])
 def test_a_failed_save_leaves_the_old_folder_as_it_was(
     tiny: Generator, folder: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def full(path: Path, *_: object, **__: object) -> None:
-        path.write_bytes(b"half")
+    def full(path: Path, content: str | bytes) -> None:
+        with path.open("wb") as file:
+            file.write(b"half")
         raise OSError("no space left on device")
 
-    if fails == "write_text":
-        monkeypatch.setattr(Path, "write_text", full)
-    else:
-        monkeypatch.setattr(esrgan.generator, "save_file", lambda state, path, **kwargs: full(path))
+    monkeypatch.setattr(Path, fails, full)
     other = Generator(num_blocks=1, num_features=8, growth_channels=4)
     with pytest.raises(OSError, match="no space"):
         other.save_pretrained(folder)
@@ -244,3 +242,16 @@ def test_what_is_no_stage_is_refused(staged: Path) -> None:
 def test_generators_of_different_architecture_cannot_be_blended(tiny: Generator) -> None:
     with pytest.raises(ValueError, match="different architecture"):
         blend(tiny, Generator(num_blocks=1, num_features=8, growth_channels=4), amount=0.5)
+
+
+def test_a_folder_never_keeps_the_first_stage_of_other_weights(tmp_path) -> None:
+    Generator(1, 8, 4).save_pretrained(tmp_path, psnr=Generator(1, 8, 4))
+    Generator(1, 8, 4).save_pretrained(tmp_path)
+    with pytest.raises(WeightsError, match=r"one stage only"):
+        Generator.from_pretrained(tmp_path, stage="psnr")
+
+
+def test_weights_are_as_readable_as_any_new_file(tmp_path) -> None:
+    Generator(1, 8, 4).save_pretrained(tmp_path)
+    (tmp_path / "new").touch()
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "new").stat().st_mode
