@@ -15,10 +15,10 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from esrgan import Generator, ImageError, Upscaler, WeightsError
+from esrgan import ImageError, WeightsError
 from esrgan.evaluation import PROTOCOL
 from esrgan.images import write_image
-from esrgan.studio import COMPARE_PIXELS, UPSCALE_PIXELS, WAYS, Figures, Pictures, Report, Studio
+from esrgan.studio import COMPARE_PIXELS, UPSCALE_PIXELS, WAYS, Figures, Model, Pictures, Report, Studio
 from esrgan.wording import tell_comparison, tell_upscale
 
 MAX_FILE_SIZE = "30mb"
@@ -31,6 +31,8 @@ Two AI models enlarge animal photos 4 times. *Mixed* learned from many kinds of 
 Which one does better on your photo?"""
 COMPARE_HINT = "Your photo is shrunk to a quarter of its width and height, and each model has to bring it back."
 UPSCALE_HINT = "Your photo becomes 4 times as wide and as high, by each model."
+DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
+MAP_LEGEND = "*Map: who is closer* colours your photo blue where Dogs came closer to it, orange where Mixed did."
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
 WORKING = "## Working on it …"
 FAILED = "## No result\nTry another photo."
@@ -73,7 +75,7 @@ CSS = """
 .footnote p {font-size: 0.9em}
 """
 
-Work = Callable[[Path, Report], tuple[Figures, Pictures]]
+Work = Callable[[Path, float, Report], tuple[Figures, Pictures]]
 
 logger = logging.getLogger("esrgan")
 
@@ -101,7 +103,15 @@ def show_pair(paths: Mapping[str, str], left: str, right: str) -> tuple[str, str
     return paths[left], paths[right]
 
 
-def add_tab(title: str, hint: str, work: Work, tell: Callable[[Figures], tuple[str, str]], ways: Sequence[str]) -> None:
+def add_tab(
+    title: str,
+    hint: str,
+    work: Work,
+    tell: Callable[[Figures], tuple[str, str]],
+    ways: Sequence[str],
+    detail_at_first: float,
+    has_dial: bool,
+) -> None:
     """A tab where a photo goes in and figures and pictures come out; `title` names its endpoint too."""
     with gr.Tab(title):
         gr.Markdown(hint)
@@ -115,6 +125,7 @@ def add_tab(title: str, hint: str, work: Work, tell: Callable[[Figures], tuple[s
                     height=260,
                     alt_text="Your photo",
                 )
+                detail = gr.Slider(0, 1, detail_at_first, step=0.05, label="Detail", info=DETAIL_HINT, visible=has_dial)
                 button = gr.Button(title, variant="primary")
                 examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), photo, label="Or click an animal")
             with gr.Column(scale=3, min_width=280, elem_classes="result"):
@@ -127,19 +138,27 @@ def add_tab(title: str, hint: str, work: Work, tell: Callable[[Figures], tuple[s
                     with gr.Row():
                         left = gr.Dropdown(choices, value="bicubic", label="Left", filterable=False, min_width=120)
                         right = gr.Dropdown(choices, value="dogs", label="Right", filterable=False, min_width=120)
+                    if "map" in ways:
+                        gr.Markdown(MAP_LEGEND, elem_classes="footnote")
                     rows = gr.Markdown(elem_classes="figures")
                     with gr.Row():
-                        downloads = [gr.DownloadButton(f"Download {way}", size="sm", min_width=120) for way in ways]
+                        downloads = [gr.DownloadButton(f"Save {way}", size="sm", min_width=120) for way in ways]
                     with gr.Accordion("All figures", open=False):
                         figures = gr.JSON(label="Figures", show_label=False)
     paths = gr.State({})
 
-    def run(photo: dict[str, Any] | None, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
+    def run(
+        photo: dict[str, Any] | None,
+        detail: float,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Any, ...]:
         if not photo or not photo["path"]:
             raise failure("Choose a photo first, or click an animal.")
+        if not (isinstance(detail, int | float) and 0 <= detail <= 1):
+            raise failure(f"Detail {detail!r}: must be a number from 0 to 1.")
         path = Path(photo["path"])
         try:
-            result, pictures = work(path, lambda done, text: progress(done, desc=text))
+            result, pictures = work(path, detail, lambda done, text: progress(done, desc=text))
         except ImageError as error:
             raise failure(str(error)) from error
         saved = save(pictures, path.stem)
@@ -155,13 +174,14 @@ def add_tab(title: str, hint: str, work: Work, tell: Callable[[Figures], tuple[s
     for trigger, visibility in (
         (button.click, "public"),
         (photo.upload, "private"),
+        (detail.release, "private"),
         (examples.load_input_event.then, "private"),
     ):
         # Not preprocessed: Gradio would open the file itself and stop at a damaged one with a traceback.
         begun = trigger(hide(WORKING), None, [verdict, slider, details], js=SCROLL, **quiet)
         done = begun.then(
             run,
-            photo,
+            [photo, detail],
             [figures, *downloads, paths],
             api_name=title.lower() if visibility == "public" else None,
             api_description=" ".join((work.__doc__ or "").split()),
@@ -181,8 +201,10 @@ def build(studio: Studio) -> gr.Blocks:
     """The page."""
     with gr.Blocks(title="Sharper animals", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         gr.Markdown(INTRO)
-        add_tab("Compare", COMPARE_HINT, studio.compare, tell_comparison, list(WAYS))
-        add_tab("Upscale", UPSCALE_HINT, studio.upscale, tell_upscale, [way for way in WAYS if way != "original"])
+        has_dial = any(model.has_dial for model in studio.models.values())
+        add_tab("Compare", COMPARE_HINT, studio.compare, tell_comparison, list(WAYS), 0, has_dial)
+        results = [way for way in WAYS if way not in ("original", "map")]
+        add_tab("Upscale", UPSCALE_HINT, studio.upscale, tell_upscale, results, 0.5, has_dial)
         with gr.Accordion("About the numbers and the models", open=False):
             gr.Markdown(ABOUT)
         gr.Markdown(FOOTER, elem_classes="footnote")
@@ -202,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     options = parser.parse_args(arguments)
     try:
-        models = {name: Upscaler(Generator.from_pretrained(getattr(options, name))) for name in ("mixed", "dogs")}
+        models = {name: Model(getattr(options, name)) for name in ("mixed", "dogs")}
     except WeightsError as error:
         logger.error("%s", error)
         return 1

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .files import replacing
-from .weights import WeightsError, load_strictly, read_config, read_weights
+from .weights import NoSuchStage, WeightsError, load_strictly, read_config, read_weights
 
 SCALE = 4
 BUNDLED = {folder.name: folder for folder in sorted((Path(__file__).parent / "pretrained").glob("*/"))}
@@ -131,20 +131,22 @@ class Generator(nn.Module):
             local_files_only: take a Hub id from the cache alone.
 
         Raises:
-            WeightsError: not there or not to be had, not safetensors, or not this architecture's keys and shapes.
-            ValueError: no such stage.
+            WeightsError: not there or not to be had, not safetensors, or not this architecture's keys and shapes;
+                its subclass `NoSuchStage` where only the stage is not there.
+            ValueError: `stage` is neither a name nor in 0..1.
         """
         names = _weight_names(stage)
         place = BUNDLED.get(str(source), Path(source))
         if place.is_file():
             if stage is not None:
-                raise WeightsError(f"{place}: one file has no stages to choose from; give its folder.")
+                raise NoSuchStage(f"{place}: one file has no stages to choose from; give its folder.")
             return cls.from_state(read_weights(place), place)
         if place.is_dir():
             files = [place / name for name in (CONFIG_NAME, *names)]
             for path in files:
                 if not path.is_file():
-                    raise WeightsError(f"{place}: no {path.name} in this folder; {NEEDED[path.name]}.")
+                    kind = NoSuchStage if path.name == PSNR_NAME else WeightsError
+                    raise kind(f"{place}: no {path.name} in this folder; {NEEDED[path.name]}.")
         elif not re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-]", str(source)):
             raise WeightsError(
                 f"{source}: no such model; give a folder, a .safetensors file, a Hub id such as owner/name, "
@@ -165,7 +167,8 @@ class Generator(nn.Module):
                 for name in (CONFIG_NAME, *names):
                     files.append(Path(download(name)))
             except RemoteEntryNotFoundError as error:
-                raise WeightsError(
+                kind = NoSuchStage if name == PSNR_NAME else WeightsError
+                raise kind(
                     f"{source}: no {name} there; {NEEDED[name]}. "
                     "Other formats are not opened, as a pickle can run code."
                 ) from error

@@ -1,6 +1,7 @@
 """What the page does with a photo: compare the models on it, or enlarge it by them."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -8,58 +9,92 @@ from PIL import Image
 
 from . import metrics
 from .evaluation import bicubic, finite
-from .generator import SCALE
+from .generator import SCALE, Generator, blend
 from .images import ImageError, crop_to_multiple, read_image, shrink
+from .maps import draw_winner
 from .upscaler import Upscaler
+from .weights import NoSuchStage
 
 COMPARE_PIXELS = 4_000_000
 UPSCALE_PIXELS = 1_000_000
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
-WAYS = {"original": "Original", "bicubic": "Bicubic", "mixed": "Mixed", "dogs": "Dogs"}
+WAYS = {"original": "Original", "bicubic": "Bicubic", "mixed": "Mixed", "dogs": "Dogs", "map": "Map: who is closer"}
 
 Report = Callable[[float, str], None]
 Figures = dict[str, Any]
 Pictures = dict[str, Image.Image]
 
 
+class Model:
+    """A generator of both stages, whose detail can be dialled by blending them.
+
+    Args:
+        source: what `Generator.from_pretrained` takes. Of a source with one stage only, the dial changes nothing.
+
+    Raises:
+        WeightsError: it cannot be loaded.
+    """
+
+    def __init__(self, source: str | Path) -> None:
+        self.gan = Generator.from_pretrained(source)
+        try:
+            self.psnr = Generator.from_pretrained(source, stage="psnr")
+        except NoSuchStage:
+            self.psnr = self.gan
+        self.at = lru_cache(maxsize=2)(self._at)
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether there are two stages to blend."""
+        return self.psnr is not self.gan
+
+    def _at(self, detail: float) -> Upscaler:
+        return Upscaler(blend(self.psnr, self.gan, amount=detail) if self.has_dial else self.gan)
+
+
 class Studio:
     """What can be done with a photo, by bicubic and by each of `models`, which include `mixed` and `dogs`."""
 
-    def __init__(self, models: Mapping[str, Upscaler]) -> None:
+    def __init__(self, models: Mapping[str, Model]) -> None:
         self.models = models
 
-    def compare(self, path: Path, report: Report) -> tuple[Figures, Pictures]:
+    def compare(self, path: Path, detail: float, report: Report) -> tuple[Figures, Pictures]:
         """Shrink a photo by 4, bring it back in every way, and measure each result against it.
+
+        Detail runs from 0, the most exact pixels, to 1, the crispest texture.
 
         Returns:
             The metrics of `esrgan.metrics.compare`, for each way and for `dogs_minus_mixed`; the pictures.
         """
         truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
-        results = self._enlarge(shrink(truth, SCALE), report)
+        results = self._enlarge(shrink(truth, SCALE), detail, report)
         report(1, "measuring")
         figures = {way: metrics.compare(result, truth) for way, result in results.items()}
         figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in figures["dogs"]}
-        return finite(figures), {"original": truth, **results}
+        pictures = {"original": truth, **results, "map": draw_winner(results["mixed"], results["dogs"], truth)}
+        return finite(figures), pictures
 
-    def upscale(self, path: Path, report: Report) -> tuple[Figures, Pictures]:
+    def upscale(self, path: Path, detail: float, report: Report) -> tuple[Figures, Pictures]:
         """Enlarge a photo by 4 in every way.
+
+        Detail runs from 0, the most exact pixels, to 1, the crispest texture.
 
         Returns:
             `consistency`: how close each result, shrunk back, is to the photo; `mixed_against_dogs`: how close the
             results are to one another (metrics as in `compare`); the pictures.
         """
         photo = read_photo(path, UPSCALE_PIXELS)
-        results = self._enlarge(photo, report)
+        results = self._enlarge(photo, detail, report)
         report(1, "measuring")
         consistency = {way: metrics.compare(shrink(result, SCALE), photo) for way, result in results.items()}
         agreement = metrics.compare(results["mixed"], results["dogs"])
         return finite({"consistency": consistency, "mixed_against_dogs": agreement}), results
 
-    def _enlarge(self, image: Image.Image, report: Report) -> Pictures:
+    def _enlarge(self, image: Image.Image, detail: float, report: Report) -> Pictures:
         results = {"bicubic": bicubic(image)}
-        for i, (name, upscaler) in enumerate(self.models.items()):
+        for i, (name, model) in enumerate(self.models.items()):
             report(i / len(self.models), f"{WAYS[name]}: first tile")
-            for done, count, pixels in upscaler.stream(image):
+            for done, count, pixels in model.at(detail).stream(image):
                 report((i + done / count) / len(self.models), f"{WAYS[name]}: {done} of {count} tiles")
                 if done == count:
                     results[name] = Image.fromarray(pixels)

@@ -31,7 +31,7 @@ from .metrics import METRICS
 from .recipes import Esrgan
 from .stages import STAGES, Losses, Stage
 from .upscaler import Upscaler
-from .weights import WeightsError
+from .weights import NoSuchStage
 
 logger = logging.getLogger(__name__)
 
@@ -348,7 +348,7 @@ class Trainer:
             return None
         try:
             return Generator.from_pretrained(start, stage="psnr")
-        except WeightsError:
+        except NoSuchStage:
             return read_any(start)
 
     @property

@@ -16,6 +16,10 @@ class WeightsError(ValueError):
     """A weight file that is missing, damaged or made for another architecture; the message says which and why."""
 
 
+class NoSuchStage(WeightsError):
+    """A model that is sound, but was kept without the weights of the stage that was asked for."""
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file, as float32."""
     try:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from conftest import ROOT
 
-from esrgan import Generator, Upscaler
+from esrgan import Generator
+from esrgan.studio import Model
 
 START_SECONDS = 180
 
@@ -25,15 +26,17 @@ class Server(NamedTuple):
 
     url: str
     log: Path
-    models: dict[str, Upscaler]
+    folder: Path
+    models: dict[str, Model]
 
 
 def tiny_models(folder: Path) -> dict[str, Path]:
-    """Two random generators, saved."""
+    """Two random generators of two stages each, saved."""
     folders = {name: folder / name for name in ("mixed", "dogs")}
     for seed, path in enumerate(folders.values()):
         torch.manual_seed(seed)
-        Generator(num_blocks=1, num_features=8, growth_channels=4).save_pretrained(path)
+        psnr, gan = (Generator(num_blocks=1, num_features=8, growth_channels=4) for _ in range(2))
+        gan.save_pretrained(path, psnr=psnr)
     return folders
 
 
@@ -65,8 +68,8 @@ def serving(folder: Path) -> Iterator[Server]:
                 assert process.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < deadline, "the application did not start"
                 time.sleep(0.3)
-        models = {name: Upscaler(Generator.from_pretrained(path)) for name, path in sources.items()}
-        yield Server(url, folder / "log", models)
+        models = {name: Model(path) for name, path in sources.items()}
+        yield Server(url, folder / "log", folder, models)
     finally:
         process.terminate()
         process.wait(30)

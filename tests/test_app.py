@@ -23,8 +23,9 @@ from esrgan import Generator, Upscaler
 from esrgan.evaluation import bicubic, measure, read_truth
 from esrgan.generator import BUNDLED
 from esrgan.images import read_image, shrink
-from esrgan.metrics import METRICS, compare
-from esrgan.studio import Studio
+from esrgan.maps import draw_winner
+from esrgan.metrics import compare
+from esrgan.studio import WAYS, Model, Studio
 from esrgan.wording import tell_comparison
 
 
@@ -55,19 +56,20 @@ def pixels(path: str | Path) -> np.ndarray:
 
 
 def test_compare_answers_what_the_library_says(server: Server, client: Client, photo: Path) -> None:
-    figures, *files = client.predict(handle_file(photo), api_name="/compare")
+    figures, *files = client.predict(handle_file(photo), 0.25, api_name="/compare")
 
     truth = read_truth(photo)
-    methods = {"bicubic": bicubic, **server.models}
+    methods = {"bicubic": bicubic, **{name: model.at(0.25) for name, model in server.models.items()}}
     expected = {way: measure(method, truth) for way, method in methods.items()}
-    expected["dogs_minus_mixed"] = {key: expected["dogs"][key] - expected["mixed"][key] for key in METRICS}
+    expected["dogs_minus_mixed"] = {key: expected["dogs"][key] - expected["mixed"][key] for key in expected["dogs"]}
     assert figures.keys() == expected.keys()
     for way, values in expected.items():
         assert figures[way] == pytest.approx(values, abs=1e-6), way
     assert figures["mixed"] != figures["dogs"]
 
-    assert [Path(file).name for file in files] == [f"cat-{way}.png" for way in ("original", "bicubic", "mixed", "dogs")]
+    assert [Path(file).name for file in files] == [f"cat-{way}.png" for way in WAYS]
     pictures = [truth, *(method(shrink(truth, 4)) for method in methods.values())]
+    pictures.append(draw_winner(*pictures[2:], truth))
     for file, picture in zip(files, pictures, strict=True):
         assert np.array_equal(pixels(file), np.asarray(picture)), file
 
@@ -76,7 +78,8 @@ def test_upscale_answers_what_the_library_says(server: Server, client: Client, p
     figures, *files = client.predict(handle_file(photo), api_name="/upscale")
 
     image = read_image(photo)
-    results = {way: method(image) for way, method in {"bicubic": bicubic, **server.models}.items()}
+    methods = {"bicubic": bicubic, **{name: model.at(0.5) for name, model in server.models.items()}}
+    results = {way: method(image) for way, method in methods.items()}
     assert figures.keys() == {"consistency", "mixed_against_dogs"}
     assert figures["consistency"].keys() == results.keys()
     for way, result in results.items():
@@ -86,14 +89,25 @@ def test_upscale_answers_what_the_library_says(server: Server, client: Client, p
         assert np.array_equal(pixels(file), np.asarray(result)), file
 
 
+def test_detail_blends_the_two_stages_and_is_a_number_from_0_to_1(server: Server, client: Client, photo: Path) -> None:
+    image = read_image(photo)
+    for detail, stage in ((0, "psnr"), (1, "gan")):
+        dogs = client.predict(handle_file(photo), detail, api_name="/upscale")[-1]
+        generator = Generator.from_pretrained(server.folder / "dogs", stage=stage)
+        assert np.array_equal(pixels(dogs), np.asarray(Upscaler(generator)(image))), stage
+    for detail in (1.01, -0.5, "much", None):
+        with pytest.raises(AppError, match="must be a number from 0 to 1"):
+            client.predict(handle_file(photo), detail, api_name="/upscale")
+
+
 def test_api_is_two_endpoints_that_need_a_photo_only(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert endpoints.keys() == {"/compare", "/upscale"}
     for name, endpoint in endpoints.items():
-        assert [parameter["parameter_name"] for parameter in endpoint["parameters"]] == ["photo"]
-        assert not endpoint["parameters"][0]["parameter_has_default"]
+        assert [parameter["parameter_name"] for parameter in endpoint["parameters"]] == ["photo", "detail"]
+        assert [parameter["parameter_has_default"] for parameter in endpoint["parameters"]] == [False, True]
         assert endpoint["returns"][0]["component"] == "Json"
-        assert len(endpoint["returns"]) == {"/compare": 5, "/upscale": 4}[name]
+        assert len(endpoint["returns"]) == {"/compare": 6, "/upscale": 4}[name]
         assert "psnr_y" in endpoint["description"] or "metrics" in endpoint["description"]
 
 
@@ -125,8 +139,10 @@ def test_uploads_reach_the_library_unaltered(client: Client, tmp_path: Path) -> 
 def test_a_perfect_result_is_null_in_json(server: Server, client: Client, tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), (90, 120, 60)).save(tmp_path / "plain.png")
     figures, *_ = client.predict(handle_file(tmp_path / "plain.png"), api_name="/compare")
+    assert figures["bicubic"].pop("lpips", 0) == 0
     assert figures["bicubic"] == {"psnr_y": None, "psnr_rgb": None, "ssim_y": pytest.approx(1)}
-    assert Studio(server.models).compare(tmp_path / "plain.png", lambda done, text: None)[0] == figures
+    again = Studio(server.models).compare(tmp_path / "plain.png", 0, lambda done, text: None)[0]
+    assert again["dogs"] == figures["dogs"]
     assert "identical" in tell_comparison(figures)[1]
 
 
@@ -224,7 +240,7 @@ def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
     monkeypatch.setattr(app, "KEPT_SECONDS", 3)
-    models = {name: Upscaler(Generator.from_pretrained(path)) for name, path in tiny_models(tmp_path).items()}
+    models = {name: Model(path) for name, path in tiny_models(tmp_path).items()}
     page = app.build(Studio(models))
     _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
 
@@ -284,7 +300,7 @@ def test_the_table_marks_every_best_value_as_it_is_shown() -> None:
 def test_the_bundled_models_beat_bicubic_on_a_dog(tmp_path: Path) -> None:
     path = tmp_path / "dog.png"
     Image.open(EXAMPLES / "dog_german_shepherd.png").crop((128, 64, 384, 256)).save(path)
-    studio = Studio({name: Upscaler(Generator.from_pretrained(name)) for name in ("mixed", "dogs")})
-    figures, pictures = studio.compare(path, lambda done, text: None)
+    studio = Studio({name: Model(name) for name in ("mixed", "dogs")})
+    figures, pictures = studio.compare(path, 0, lambda done, text: None)
     assert min(figures["mixed"]["psnr_y"], figures["dogs"]["psnr_y"]) > figures["bicubic"]["psnr_y"]
     assert {picture.size for picture in pictures.values()} == {(256, 192)}

@@ -13,12 +13,14 @@ from PIL import Image
 
 from esrgan.evaluation import bicubic, measure, read_truth
 from esrgan.images import read_image, shrink
+from esrgan.maps import draw_winner
+from esrgan.metrics import METRICS, compare
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
 
-WAIT = 90_000
+WAIT = 60_000
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
 
@@ -123,23 +125,21 @@ def test_one_click_on_an_example_shows_the_winner_the_numbers_and_the_pictures(
     headline = visitor.verdict(" wins ")
 
     truth = read_truth(EXAMPLES / "cat_chelsea.png")
-    scores = {
-        name: measure(method, truth)
-        for name, method in {"Bicubic": bicubic, "Mixed": server.models["mixed"], "Dogs": server.models["dogs"]}.items()
-    }
+    dogs = server.models["dogs"].at(0)
+    methods = {"Bicubic": bicubic, "Mixed": server.models["mixed"].at(0), "Dogs": dogs}
+    scores = {name: measure(method, truth) for name, method in methods.items()}
     difference = scores["Dogs"]["psnr_y"] - scores["Mixed"]["psnr_y"]
     winner = "Dogs" if difference > 0 else "Mixed"
     assert headline == f"The {winner} model wins by {abs(difference):.2f} dB"
     *rows, last = visitor.table()
     assert rows == [
-        [name, f"{score['psnr_y']:.2f}", f"{score['psnr_rgb']:.2f}", f"{score['ssim_y']:.4f}"]
-        for name, score in scores.items()
+        [name, *(METRICS[metric].spell(value) for metric, value in score.items())] for name, score in scores.items()
     ]
     assert last[:2] == ["Dogs minus mixed", f"{difference:+.2f}"]
 
     small = shrink(truth, 4)
     shown = visitor.slider("bicubic", "dogs")
-    for picture, method in zip(shown, (bicubic, server.models["dogs"]), strict=True):
+    for picture, method in zip(shown, (bicubic, dogs), strict=True):
         assert np.array_equal(picture, np.asarray(method(small)))
     assert visitor.tab.locator("img[src*='cat_chelsea.png']").first.is_visible()
     outside = [url for url in visitor.requests if not url.startswith((server.url, "data:", "blob:"))]
@@ -157,7 +157,25 @@ def test_either_side_of_the_slider_can_be_any_picture(server: Server, visitor: V
     left, right = visitor.slider("original", "mixed")
     truth = read_truth(photo)
     assert np.array_equal(left, np.asarray(truth))
-    assert np.array_equal(right, np.asarray(server.models["mixed"](shrink(truth, 4))))
+    assert np.array_equal(right, np.asarray(server.models["mixed"].at(0)(shrink(truth, 4))))
+
+
+def test_the_dial_changes_the_result_and_the_map_shows_who_is_closer(
+    server: Server, visitor: Visitor, photo: Path
+) -> None:
+    visitor.upload(photo)
+    visitor.verdict(" wins ")
+    first = visitor.table()
+    visitor.tab.get_by_label("number input for Detail").fill("1")
+    visitor.tab.get_by_role("button", name="Compare").click()
+    visitor.verdict("Working on it")
+    visitor.verdict(" wins ")
+    truth = read_truth(photo)
+    mixed, dogs = (server.models[name].at(1)(shrink(truth, 4)) for name in ("mixed", "dogs"))
+    assert visitor.table()[2][1] == METRICS["psnr_y"].spell(compare(dogs, truth)["psnr_y"]) != first[2][1]
+    visitor.tab.get_by_label("Right").click()
+    visitor.page.get_by_role("option", name="Map").click()
+    assert np.array_equal(visitor.slider("bicubic", "map")[1], np.asarray(draw_winner(mixed, dogs, truth)))
 
 
 def test_an_upload_is_upscaled_and_its_download_is_exact(
@@ -169,13 +187,13 @@ def test_an_upload_is_upscaled_and_its_download_is_exact(
     assert [row[0] for row in visitor.table()] == ["Bicubic", "Mixed", "Dogs"]
     for name in ("mixed", "dogs"):
         with visitor.page.expect_download() as download:
-            visitor.tab.get_by_role("link", name=f"Download {name}").or_(
-                visitor.tab.get_by_role("button", name=f"Download {name}")
+            visitor.tab.get_by_role("link", name=f"Save {name}").or_(
+                visitor.tab.get_by_role("button", name=f"Save {name}")
             ).first.click()
         assert download.value.suggested_filename == f"My cat-{name}.png"
         download.value.save_as(tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as image:
-            assert np.array_equal(np.asarray(image), np.asarray(server.models[name](read_image(photo))))
+            assert np.array_equal(np.asarray(image), np.asarray(server.models[name].at(0.5)(read_image(photo))))
 
 
 def test_a_bad_file_and_no_file_get_a_message_and_the_page_goes_on(

@@ -1,0 +1,35 @@
+"""The map of who is closer, against errors put where one knows."""
+
+import numpy as np
+from PIL import Image
+
+from esrgan.maps import local_gain
+
+
+def test_local_gain_by_hand() -> None:
+    """White is 219 of luma above black; a block at the border has the mean of the pixels it has."""
+    truth = np.zeros((20, 17, 3), np.uint8)
+    a, b = truth.copy(), truth.copy()
+    a[0:8, 0:8] = 255  # b is right in the whole block
+    b[16:18, 16] = 255  # a is right in half of the four pixels of the last block
+    expected = np.zeros((3, 3))
+    expected[0, 0], expected[2, 2] = 219**2, -(219**2) / 2
+    np.testing.assert_allclose(local_gain(a, b, truth), expected, atol=1e-9)
+    np.testing.assert_allclose(local_gain(b, a, truth), -expected, atol=1e-9)
+
+
+def test_the_map_is_blue_where_b_is_closer_orange_where_a_is_and_grey_where_neither() -> None:
+    from esrgan.maps import draw_winner
+
+    truth = np.full((24, 24, 3), 100, np.uint8)
+    a, b = truth.copy(), truth.copy()
+    a[:8, :8] = 140
+    b[16:, 16:] = 140
+    drawn = np.asarray(draw_winner(*map(Image.fromarray, (a, b, truth)))).astype(int)
+    assert drawn.shape == truth.shape
+    blue, orange, grey = drawn[4, 4], drawn[20, 20], drawn[12, 12]
+    assert blue[2] > blue[0] + 60
+    assert orange[0] > orange[2] + 60
+    assert len(set(grey)) == 1
+    same = np.asarray(draw_winner(*map(Image.fromarray, (a, a, truth))))
+    assert (same[..., 0] == same[..., 2]).all()
