@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from gradio.utils import get_upload_folder
 
 from esrgan import ImageError, WeightsError
 from esrgan.evaluation import PROTOCOL
+from esrgan.figures import draw_differences
 from esrgan.images import write_image
 from esrgan.studio import COMPARE_PIXELS, UPSCALE_PIXELS, WAYS, Figures, Model, Pictures, Report, Studio
-from esrgan.wording import tell_comparison, tell_upscale
+from esrgan.wording import tell_batch, tell_comparison, tell_upscale
 
 MAX_FILE_SIZE = "30mb"
 KEPT_SECONDS = 3600
+BATCH_PHOTOS = 50
 QUEUE_LENGTH = 32
 
 EXAMPLES = Path(__file__).parent / "esrgan" / "examples"
@@ -31,6 +34,7 @@ Two AI models enlarge animal photos 4 times. *Mixed* learned from many kinds of 
 Which one does better on your photo?"""
 COMPARE_HINT = "Your photo is shrunk to a quarter of its width and height, and each model has to bring it back."
 UPSCALE_HINT = "Your photo becomes 4 times as wide and as high, by each model."
+BATCH_HINT = f"The research question, on your own photos: does the specialist win? Up to {BATCH_PHOTOS} photos."
 DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
 MAP_LEGEND = "*Map: who is closer* colours your photo blue where Dogs came closer to it, orange where Mixed did."
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
@@ -39,7 +43,8 @@ FAILED = "## No result\nTry another photo."
 ABOUT = f"""
 **PSNR** says how close a picture comes to the original: how far its pixels are off on average, in decibels (dB). More
 is better. One dB more is a fifth less squared error; less than 0.1 dB nobody sees. PSNR-Y looks at brightness alone, as
-research papers do, PSNR-RGB at the colours too. **SSIM** compares structure; 1 is identical. **Bicubic** is enlargement
+research papers do, PSNR-RGB at the colours too. **SSIM** compares structure; 1 is identical. **LPIPS**, where it is
+shown, asks a network that knows photos how different two pictures look; less is better. **Bicubic** is enlargement
 without AI: the mark to beat.
 
 **Consistency** (*Upscale*): shrunk back, a result should be your photo again. A high number says that the model left
@@ -80,11 +85,16 @@ Work = Callable[[Path, float, Report], tuple[Figures, Pictures]]
 logger = logging.getLogger("esrgan")
 
 
-def save(pictures: Pictures, stem: str) -> dict[str, str]:
-    """Write PNGs where Gradio serves files from and deletes them in time; their paths."""
+def make_folder() -> Path:
+    """A new one where Gradio serves files from and deletes them in time."""
     cache = Path(get_upload_folder())
     cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=cache))
+    return Path(tempfile.mkdtemp(dir=cache))
+
+
+def save(pictures: Pictures, stem: str) -> dict[str, str]:
+    """Write PNGs for the page to show; their paths."""
+    folder = make_folder()
     paths = {way: folder / f"{stem}-{way}.png" for way in pictures}
     for way, picture in pictures.items():
         write_image(picture, paths[way])
@@ -94,6 +104,12 @@ def save(pictures: Pictures, stem: str) -> dict[str, str]:
 def failure(sentence: str) -> gr.Error:
     """What the page shows in its corner, and the API answers with."""
     return gr.Error(sentence, duration=30, print_exception=False)
+
+
+def check_detail(detail: object) -> None:
+    """Refuse what the API may send and the slider never does."""
+    if not (isinstance(detail, int | float) and 0 <= detail <= 1):
+        raise failure(f"Detail {detail!r}: must be a number from 0 to 1.")
 
 
 def show_pair(paths: Mapping[str, str], left: str, right: str) -> tuple[str, str]:
@@ -154,8 +170,7 @@ def add_tab(
     ) -> tuple[Any, ...]:
         if not photo or not photo["path"]:
             raise failure("Choose a photo first, or click an animal.")
-        if not (isinstance(detail, int | float) and 0 <= detail <= 1):
-            raise failure(f"Detail {detail!r}: must be a number from 0 to 1.")
+        check_detail(detail)
         path = Path(photo["path"])
         try:
             result, pictures = work(path, detail, lambda done, text: progress(done, desc=text))
@@ -197,6 +212,67 @@ def add_tab(
     gr.on([left.input, right.input], show_pair, [paths, left, right], slider, **quiet)
 
 
+def add_batch_tab(studio: Studio, has_dial: bool) -> None:
+    """A tab where many photos go in; a verdict with its interval, a chart, a gallery and a zip come out."""
+    with gr.Tab("Batch"):
+        gr.Markdown(BATCH_HINT)
+        with gr.Row():
+            with gr.Column(scale=2, min_width=280):
+                photos = gr.File(label="Your photos", file_count="multiple", height=260)
+                detail = gr.Slider(0, 1, 0, step=0.05, label="Detail", info=DETAIL_HINT, visible=has_dial)
+                button = gr.Button("Compare all", variant="primary")
+            with gr.Column(scale=3, min_width=280, elem_classes="result"):
+                verdict = gr.Markdown("## Your result appears here\nDrop some photos.")
+                with gr.Column(visible=False) as details:
+                    chart = gr.Image(label="Photo by photo", format="png", interactive=False, alt_text="Chart")
+                    gallery = gr.Gallery(label="Dogs", columns=3, format="png", interactive=False)
+                    archive = gr.DownloadButton("Save all pictures and figures (zip)")
+                    tables = gr.Markdown(elem_classes="figures")
+
+    def batch(
+        photos: list[dict[str, Any]] | None,
+        detail: float,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Any, ...]:
+        """Compare on many photos: PSNR, SSIM and the paired difference with its interval; a zip of PNGs and a CSV."""
+        check_detail(detail)
+        paths = [Path(photo["path"]) for photo in photos or [] if photo["path"]]
+        if not 0 < len(paths) <= BATCH_PHOTOS:
+            raise failure(f"{len(paths)} photos: choose 1 to {BATCH_PHOTOS}.")
+        folder = make_folder()
+        shown: list[tuple[str, str]] = []
+        with zipfile.ZipFile(folder / "sharper-animals.zip", "w") as zipped:
+
+            def keep(name: str, pictures: Pictures) -> None:
+                for way in ("mixed", "dogs"):
+                    path = folder / f"{name}-{way}.png"
+                    write_image(pictures[way], path)
+                    zipped.write(path, path.name)
+                shown.append((str(path), name))
+
+            try:
+                evaluation, problems = studio.batch(paths, detail, keep, lambda done, text: progress(done, desc=text))
+            except ImageError as error:
+                raise failure(str(error)) from error
+            draw_differences(evaluation, folder / "differences.png")
+            zipped.write(folder / "differences.png", "differences.png")
+            zipped.writestr("scores.csv", evaluation.csv())
+        told, rows = tell_batch(evaluation, problems)
+        results = (str(folder / "differences.png"), shown, str(folder / "sharper-animals.zip"), rows)
+        return told, *results, gr.Column(visible=True)
+
+    button.click(
+        batch,
+        [photos, detail],
+        [verdict, chart, gallery, archive, tables, details],
+        api_name="batch",
+        concurrency_limit=1,
+        concurrency_id="models",
+        preprocess=False,
+        show_progress_on=verdict,
+    )
+
+
 def build(studio: Studio) -> gr.Blocks:
     """The page."""
     with gr.Blocks(title="Sharper animals", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
@@ -205,6 +281,7 @@ def build(studio: Studio) -> gr.Blocks:
         add_tab("Compare", COMPARE_HINT, studio.compare, tell_comparison, list(WAYS), 0, has_dial)
         results = [way for way in WAYS if way not in ("original", "map")]
         add_tab("Upscale", UPSCALE_HINT, studio.upscale, tell_upscale, results, 0.5, has_dial)
+        add_batch_tab(studio, has_dial)
         with gr.Accordion("About the numbers and the models", open=False):
             gr.Markdown(ABOUT)
         gr.Markdown(FOOTER, elem_classes="footnote")

@@ -1,5 +1,7 @@
 """Ways to upscale, side by side over a set of photos, by the protocol of `esrgan.metrics`."""
 
+import csv
+import io
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -142,6 +144,15 @@ class Evaluation:
                 mean, low, high = (METRICS[name].spell(value, "+") for value in (d.mean, d.low, d.high))
                 lines.append(f"| {METRICS[name].label} | {mean} | {low} to {high} | {d.wins} of {len(self.photos)} |")
         return "\n".join([*lines, "", PROTOCOL])
+
+    def csv(self) -> str:
+        """A line for each photo, a column for each metric of each way."""
+        file = io.StringIO()
+        writer = csv.writer(file)
+        writer.writerow(["photo", *(f"{way}_{metric}" for way in self.scores for metric in self.metrics)])
+        for i, name in enumerate(self.photos):
+            writer.writerow([name, *(self.scores[way][i][metric] for way in self.scores for metric in self.metrics)])
+        return file.getvalue()
 
     def json(self) -> dict[str, Any]:
         """Everything: means, differences, and the scores of each photo; what is not finite becomes None."""

@@ -1,6 +1,6 @@
 """What the page does with a photo: compare the models on it, or enlarge it by them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from . import metrics
-from .evaluation import bicubic, finite
+from .evaluation import Evaluation, Scores, bicubic, finite
 from .generator import SCALE, Generator, blend
 from .images import ImageError, crop_to_multiple, read_image, shrink
 from .maps import draw_winner
@@ -23,6 +23,7 @@ WAYS = {"original": "Original", "bicubic": "Bicubic", "mixed": "Mixed", "dogs": 
 Report = Callable[[float, str], None]
 Figures = dict[str, Any]
 Pictures = dict[str, Image.Image]
+Keep = Callable[[str, Pictures], None]
 
 
 class Model:
@@ -66,13 +67,45 @@ class Studio:
         Returns:
             The metrics of `esrgan.metrics.compare`, for each way and for `dogs_minus_mixed`; the pictures.
         """
-        truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
-        results = self._enlarge(shrink(truth, SCALE), detail, report)
-        report(1, "measuring")
-        figures = {way: metrics.compare(result, truth) for way, result in results.items()}
+        figures, pictures = self._measure(path, detail, report)
         figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in figures["dogs"]}
-        pictures = {"original": truth, **results, "map": draw_winner(results["mixed"], results["dogs"], truth)}
         return finite(figures), pictures
+
+    def batch(self, paths: Sequence[Path], detail: float, keep: Keep, report: Report) -> tuple[Evaluation, list[str]]:
+        """Compare on many photos.
+
+        Args:
+            paths: the photos; one that cannot be used does not stop the rest.
+            detail: as for `compare`.
+            keep: called with a name of its own and the pictures of each photo.
+            report: as for `compare`.
+
+        Returns:
+            The scores, with the paired difference of dogs and mixed; what was wrong with the photos left out.
+
+        Raises:
+            ImageError: none of the photos can be used.
+        """
+        names: list[str] = []
+        problems: list[str] = []
+        scores: dict[str, list[Scores]] = {way: [] for way in ("bicubic", *self.models)}
+        for i, path in enumerate(paths):
+
+            def tell(done: float, text: str, i: int = i, name: str = path.name) -> None:
+                report((i + done) / len(paths), f"{name}, {i + 1} of {len(paths)}; {text}")
+
+            try:
+                figures, pictures = self._measure(path, detail, tell)
+            except ImageError as error:
+                problems.append(str(error))
+                continue
+            names.append(f"{i + 1:02d}-{path.stem}")
+            keep(names[-1], pictures)
+            for way, figure in figures.items():
+                scores[way].append(figure)
+        if not names:
+            raise ImageError(" ".join(problems[:3]) or "There are no photos to compare on.")
+        return Evaluation(names, scores, [("mixed", "dogs")]), problems
 
     def upscale(self, path: Path, detail: float, report: Report) -> tuple[Figures, Pictures]:
         """Enlarge a photo by 4 in every way.
@@ -89,6 +122,13 @@ class Studio:
         consistency = {way: metrics.compare(shrink(result, SCALE), photo) for way, result in results.items()}
         agreement = metrics.compare(results["mixed"], results["dogs"])
         return finite({"consistency": consistency, "mixed_against_dogs": agreement}), results
+
+    def _measure(self, path: Path, detail: float, report: Report) -> tuple[Figures, Pictures]:
+        truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
+        results = self._enlarge(shrink(truth, SCALE), detail, report)
+        report(1, "measuring")
+        figures = {way: metrics.compare(result, truth) for way, result in results.items()}
+        return figures, {"original": truth, **results, "map": draw_winner(results["mixed"], results["dogs"], truth)}
 
     def _enlarge(self, image: Image.Image, detail: float, report: Report) -> Pictures:
         results = {"bicubic": bicubic(image)}

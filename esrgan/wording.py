@@ -1,8 +1,9 @@
 """Figures in words and tables that a layperson understands."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from .evaluation import Evaluation
 from .metrics import METRICS
 from .studio import WAYS, Figures
 
@@ -54,6 +55,26 @@ def tell_comparison(figures: Figures) -> tuple[str, str]:
         f"## {headline}\nDogs minus mixed: **{signed} dB**, {size}. "
         f"{who} closer to your photo than plain enlargement (bicubic).",
         table({way: figures[way] for way in WAYS if way in figures}, figures["dogs_minus_mixed"]),
+    )
+
+
+def tell_batch(evaluation: Evaluation, problems: Sequence[str]) -> tuple[str, str]:
+    """Which model won over many photos, and how sure that is; the tables."""
+    difference = evaluation.difference("mixed", "dogs")["psnr_y"]
+    count = len(evaluation.photos)
+    signed = METRICS["psnr_y"].spell(difference.mean, "+")
+    low, high = (METRICS["psnr_y"].spell(value, "+") for value in (difference.low, difference.high))
+    headline, sure = "No winner", "Other photos of this kind could turn it round"
+    if difference.low > 0 or difference.high < 0:
+        headline = f"The {'Dogs' if difference.mean > 0 else 'Mixed'} model wins"
+        sure = "Other photos of this kind would hardly turn it round"
+    if count < 6:
+        headline, sure = "Too few photos to tell", "Six are the least for a verdict"
+    left_out = "\n\nLeft out:" + "".join(f"\n- {problem}" for problem in problems) if problems else ""
+    return (
+        f"## {headline}\nDogs minus mixed over {count} photo{'s' * (count > 1)}: **{signed} dB** (95 % interval {low} "
+        f"to {high}). Dogs came closer on {difference.wins}. {sure}.{left_out}",
+        evaluation.markdown(),
     )
 
 
