@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import fsspec
 import numpy as np
 import psutil
 from tqdm.auto import tqdm
@@ -37,9 +38,26 @@ class Pair:
     high: np.ndarray
 
 
-def make_pair(content: str | Path | bytes, name: str) -> Pair:
-    """Decode a photo and shrink it by the protocol."""
+def make_pair(content: str | bytes, name: str, min_side: int) -> Pair:
+    """Decode a photo and shrink it by the protocol.
+
+    Args:
+        content: a path, an address as `datasets` writes them (`hf://…`, `zip://inside.jpg::outside.zip`), or encoded.
+        name: what to call it in messages.
+        min_side: the least width and height, pixels.
+
+    Raises:
+        ImageError: it cannot be read, or is too small.
+    """
+    if isinstance(content, str) and "://" in content:
+        try:
+            with fsspec.open(content) as file:
+                content = file.read()
+        except (OSError, ValueError, KeyError) as error:
+            raise ImageError(f"{name}: cannot be read ({error}).") from error
     truth = read_cropped(content, SCALE, name)
+    if min(truth.size) < min_side:
+        raise ImageError(f"{name}: {truth.width} x {truth.height} pixels are too few for crops of {min_side}.")
     return Pair(np.asarray(shrink(truth, SCALE)), np.asarray(truth))
 
 
@@ -65,13 +83,12 @@ class Photos:
             content: str | bytes = row["image"]["bytes"] or row["image"]["path"]
             name = str(row["image"]["path"] or f"photo {len(self.pairs) + len(skipped)}")
             try:
-                pair = make_pair(content, name)
-                _check_side(pair, min_side, name)
+                pair = make_pair(content, name, min_side)
             except ImageError as error:
                 skipped.append(str(error))
                 continue
             memory -= pair.low.nbytes + pair.high.nbytes
-            self.contents.append(content)
+            self.contents.append(b"" if memory > 0 else content)
             self.pairs.append(pair if memory > 0 else None)
         if skipped:
             logger.warning("%d photos skipped:\n  %s", len(skipped), "\n  ".join(skipped))
@@ -84,7 +101,7 @@ class Photos:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Pair:
-        return self.pairs[index] or make_pair(self.contents[index], f"photo {index}")
+        return self.pairs[index] or make_pair(self.contents[index], f"photo {index}", min_side=1)
 
 
 class Stream:
@@ -110,8 +127,7 @@ class Stream:
         for index, row in enumerate(self.rows):
             name = str(row["image"]["path"] or f"photo {index}")
             try:
-                pair = make_pair(row["image"]["bytes"] or row["image"]["path"], name)
-                _check_side(pair, self.min_side, name)
+                pair = make_pair(row["image"]["bytes"] or row["image"]["path"], name, self.min_side)
             except ImageError as error:
                 if number == 0:
                     logger.warning("skipped: %s", error)
@@ -184,12 +200,22 @@ def _data_files(source: str) -> dict[str, str] | None:
     return None if folders & {"train", "test", "validation", "val"} else {"train": "**"}
 
 
+def _folder(path: str | None, source: str) -> str:
+    """Name of the folder that a photo lies in, below the source."""
+    folder = Path((path or "").split("::")[0].removeprefix("zip://")).parent
+    return "" if folder == Path(source).resolve() else folder.name
+
+
 def _only(
     rows: datasets.Dataset | datasets.IterableDataset, species: str, source: str
 ) -> datasets.Dataset | datasets.IterableDataset:
     column = next((name for name in ("species", "label") if name in rows.features), None)
-    if column is None:
-        raise DataError(f"{source}: nothing says which photo shows a {species}; a species column or folders would.")
+    if column is None:  # `datasets` labels by folder only where all photos lie equally deep and have no metadata
+        column = "species"
+        features = datasets.Features({**rows.features, column: datasets.Value("string")})
+        rows = rows.map(
+            lambda image: {"species": _folder(image["path"], source)}, input_columns="image", features=features
+        )
     feature = rows.features[column]
     wanted = species.casefold()
     if isinstance(feature, datasets.ClassLabel):
@@ -199,12 +225,8 @@ def _only(
     else:
         kept = rows.filter(lambda name: str(name).casefold() == wanted, input_columns=column)
         known = sorted({name for name in rows[column] if name}) if isinstance(rows, datasets.Dataset) else []
+    if isinstance(rows, datasets.Dataset) and not known:
+        raise DataError(f"{source}: nothing says which photo shows a {species}; a species column or folders would.")
     if isinstance(kept, datasets.Dataset) and not len(kept):
         raise DataError(f"{source}: no {species}; there are {', '.join(list(known)[:20])}.")
     return kept
-
-
-def _check_side(pair: Pair, min_side: int, name: str) -> None:
-    height, width = pair.high.shape[:2]
-    if min(height, width) < min_side:
-        raise ImageError(f"{name}: {width} x {height} pixels are too few for crops of {min_side}.")

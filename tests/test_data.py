@@ -1,6 +1,7 @@
 """Photos in every layout people have them in, and crops that depend on (seed, number) alone."""
 
 import logging
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
@@ -59,6 +60,26 @@ def test_the_kaggle_layout_is_filtered_by_folder_name(make: Make) -> None:
         assert sorted(names(load_rows(str(source), species="dog"))) == ["3.png", "4.png"]
     with pytest.raises(DataError, match=r"no unicorn; there are Dog, cat\."):
         load_rows(str(folder), species="unicorn")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_folders_name_the_species_where_photos_lie_unequally_deep(make: Make, streaming: bool) -> None:
+    folder = str(make(["loose.png", "Dog/1.png", "more/animals/dog/2.png", "more/cat/3.png"]))
+    assert sorted(names(load_rows(folder, species="dog", streaming=streaming))) == ["1.png", "2.png"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_photos_inside_a_zip_are_read_where_they_are(make: Make, streaming: bool) -> None:
+    photos = make(["dog/a.png", "dog/b.png"])
+    expected = [np.asarray(Image.open(photos / "dog" / name)).tobytes() for name in ("a.png", "b.png")]
+    packed = photos.with_name("packed")
+    packed.mkdir()
+    shutil.make_archive(str(packed / "photos"), "zip", photos)
+    rows = load_rows(str(packed), species="dog", streaming=streaming)
+    pairs = Stream(rows, 32).epoch(0) if isinstance(rows, IterableDataset) else Photos(rows, 32)
+    assert sorted(pair.high[:56, :72].tobytes() for pair in pairs) == sorted(
+        np.frombuffer(content, np.uint8).reshape(57, 72, 3)[:56].tobytes() for content in expected
+    )
 
 
 def test_the_split_of_a_folder_with_train_and_test_is_chosen(make: Make) -> None:
