@@ -60,9 +60,9 @@ def draw_plate(methods: Mapping[str, Method], paths: Sequence[Path], path: Path)
     plate.save(path, "PNG")
 
 
-def hardest_crop(truth: Image.Image) -> tuple[int, int, int, int]:
-    """The square of 96 pixels (less in a smaller photo) where bicubic is farthest from the truth."""
-    width, height = (min(CROP, side) for side in truth.size)
+def hardest_crop(truth: Image.Image, crop: int = CROP) -> tuple[int, int, int, int]:
+    """The square of `crop` pixels (less in a smaller photo) where bicubic is farthest from the truth."""
+    width, height = (min(crop, side) for side in truth.size)
     error = np.square(luma(np.asarray(bicubic(shrink(truth, SCALE)))) - luma(np.asarray(truth)))
     total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     sums = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]

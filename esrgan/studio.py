@@ -1,14 +1,14 @@
-"""What the page does with a photo: compare the models on it, or enlarge it by them."""
+"""What the page does with photos, step by step: compare the models on one, or on many, or enlarge one by them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from . import metrics
-from .evaluation import Evaluation, Scores, bicubic, finite
+from .evaluation import bicubic
 from .generator import SCALE, Generator, blend
 from .images import ImageError, crop_to_multiple, read_image, shrink
 from .maps import draw_winner
@@ -18,12 +18,30 @@ from .weights import NoSuchStage
 COMPARE_PIXELS = 4_000_000
 UPSCALE_PIXELS = 1_000_000
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
-WAYS = {"original": "Original", "bicubic": "Bicubic", "mixed": "Mixed", "dogs": "Dogs", "map": "Map: who is closer"}
+CONTEXT = 16
 
-Report = Callable[[float, str], None]
 Figures = dict[str, Any]
 Pictures = dict[str, Image.Image]
-Keep = Callable[[str, Pictures], None]
+Box = tuple[int, int, int, int]
+
+
+class Step(NamedTuple):
+    """How far a job is.
+
+    Attributes:
+        done: the part of the work that is done, 0..1.
+        text: what is being worked on.
+        pictures: those there are so far, by their way: `original`, `small` (what is enlarged), `bicubic`, the models,
+            `map`.
+        figures: with the last step of a photo, what was measured.
+        problem: why a photo of many was left out.
+    """
+
+    done: float
+    text: str
+    pictures: Pictures
+    figures: Figures | None = None
+    problem: str | None = None
 
 
 class Model:
@@ -54,91 +72,96 @@ class Model:
 
 
 class Studio:
-    """What can be done with a photo, by bicubic and by each of `models`, which include `mixed` and `dogs`."""
+    """What can be done with photos, by bicubic and by each of `models`, which include `mixed` and `dogs`.
+
+    Every job is an iterator of steps, one a tile: to stop it, stop iterating.
+    """
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self.models = models
 
-    def compare(self, path: Path, detail: float, report: Report) -> tuple[Figures, Pictures]:
+    def compare(self, path: Path, detail: float) -> Iterator[Step]:
         """Shrink a photo by 4, bring it back in every way, and measure each result against it.
 
         Detail runs from 0, the most exact pixels, to 1, the crispest texture.
 
-        Returns:
-            The metrics of `esrgan.metrics.compare`, for each way and for `dogs_minus_mixed`; the pictures.
-        """
-        figures, pictures = self._measure(path, detail, report)
-        figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in figures["dogs"]}
-        return finite(figures), pictures
-
-    def batch(self, paths: Sequence[Path], detail: float, keep: Keep, report: Report) -> tuple[Evaluation, list[str]]:
-        """Compare on many photos.
-
-        Args:
-            paths: the photos; one that cannot be used does not stop the rest.
-            detail: as for `compare`.
-            keep: called with a name of its own and the pictures of each photo.
-            report: as for `compare`.
-
-        Returns:
-            The scores, with the paired difference of dogs and mixed; what was wrong with the photos left out.
+        Yields:
+            At the end the metrics of `esrgan.metrics.compare`, for each way and for `dogs_minus_mixed`.
 
         Raises:
-            ImageError: none of the photos can be used.
+            ImageError: the photo cannot be used.
         """
-        names: list[str] = []
-        problems: list[str] = []
-        scores: dict[str, list[Scores]] = {way: [] for way in ("bicubic", *self.models)}
+        truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
+        pictures = {"original": truth}
+        for step in self._enlarge(shrink(truth, SCALE), detail):
+            pictures |= step.pictures
+            yield step._replace(pictures=pictures)
+        figures = {way: metrics.compare(pictures[way], truth) for way in ("bicubic", *self.models)}
+        figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in figures["dogs"]}
+        pictures["map"] = draw_winner(pictures["mixed"], pictures["dogs"], truth)
+        yield Step(1, "done", pictures, figures)
+
+    def batch(self, paths: Sequence[Path], detail: float) -> Iterator[tuple[Path, Step]]:
+        """Compare on many photos; one that cannot be used is a step with a problem, and does not stop the rest."""
         for i, path in enumerate(paths):
+            for step in self._attempt(path, detail):
+                text = f"Photo {i + 1} of {len(paths)}, {path.name}. {step.text}"
+                yield path, step._replace(done=(i + step.done) / len(paths), text=text)
 
-            def tell(done: float, text: str, i: int = i, name: str = path.name) -> None:
-                report((i + done) / len(paths), f"{name}, {i + 1} of {len(paths)}; {text}")
-
-            try:
-                figures, pictures = self._measure(path, detail, tell)
-            except ImageError as error:
-                problems.append(str(error))
-                continue
-            names.append(f"{i + 1:02d}-{path.stem}")
-            keep(names[-1], pictures)
-            for way, figure in figures.items():
-                scores[way].append(figure)
-        if not names:
-            raise ImageError(" ".join(problems[:3]) or "There are no photos to compare on.")
-        return Evaluation(names, scores, [("mixed", "dogs")]), problems
-
-    def upscale(self, path: Path, detail: float, report: Report) -> tuple[Figures, Pictures]:
+    def upscale(self, path: Path, detail: float) -> Iterator[Step]:
         """Enlarge a photo by 4 in every way.
 
         Detail runs from 0, the most exact pixels, to 1, the crispest texture.
 
-        Returns:
-            `consistency`: how close each result, shrunk back, is to the photo; `mixed_against_dogs`: how close the
-            results are to one another (metrics as in `compare`); the pictures.
+        Yields:
+            At the end `consistency`: how close each result, shrunk back, is to the photo; `mixed_against_dogs`: how
+            close the results are to one another (metrics as in `compare`).
+
+        Raises:
+            ImageError: the photo cannot be used.
         """
         photo = read_photo(path, UPSCALE_PIXELS)
-        results = self._enlarge(photo, detail, report)
-        report(1, "measuring")
-        consistency = {way: metrics.compare(shrink(result, SCALE), photo) for way, result in results.items()}
+        for step in self._enlarge(photo, detail):
+            yield step
+        results = step.pictures
+        consistency = {way: metrics.compare(shrink(results[way], SCALE), photo) for way in ("bicubic", *self.models)}
         agreement = metrics.compare(results["mixed"], results["dogs"])
-        return finite({"consistency": consistency, "mixed_against_dogs": agreement}), results
+        yield Step(1, "done", results, {"consistency": consistency, "mixed_against_dogs": agreement})
 
-    def _measure(self, path: Path, detail: float, report: Report) -> tuple[Figures, Pictures]:
-        truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
-        results = self._enlarge(shrink(truth, SCALE), detail, report)
-        report(1, "measuring")
-        figures = {way: metrics.compare(result, truth) for way, result in results.items()}
-        return figures, {"original": truth, **results, "map": draw_winner(results["mixed"], results["dogs"], truth)}
+    def peek(self, small: Image.Image, box: Box, detail: float) -> Pictures:
+        """A part of a photo by each model: a look at another detail before all of it is computed.
 
-    def _enlarge(self, image: Image.Image, detail: float, report: Report) -> Pictures:
-        results = {"bicubic": bicubic(image)}
+        Args:
+            small: the whole photo, before it is enlarged.
+            box: left, top, right, bottom of the part in the enlarged photo, multiples of 4 pixels.
+            detail: as for `compare`.
+        """
+        left, top, right, bottom = (side // SCALE for side in box)
+        outer = (max(left - CONTEXT, 0), max(top - CONTEXT, 0))
+        read = small.crop((*outer, min(right + CONTEXT, small.width), min(bottom + CONTEXT, small.height)))
+        inner = (
+            box[0] - SCALE * outer[0],
+            box[1] - SCALE * outer[1],
+            box[2] - SCALE * outer[0],
+            box[3] - SCALE * outer[1],
+        )
+        return {name: model.at(detail)(read).crop(inner) for name, model in self.models.items()}
+
+    def _attempt(self, path: Path, detail: float) -> Iterator[Step]:
+        try:
+            yield from self.compare(path, detail)
+        except ImageError as error:
+            yield Step(1, "left out", {}, problem=str(error))
+
+    def _enlarge(self, image: Image.Image, detail: float) -> Iterator[Step]:
+        results = {"small": image, "bicubic": bicubic(image)}
         for i, (name, model) in enumerate(self.models.items()):
-            report(i / len(self.models), f"{WAYS[name]}: first tile")
+            yield Step(i / len(self.models), f"{name.capitalize()}: first tile", results)
             for done, count, pixels in model.at(detail).stream(image):
-                report((i + done / count) / len(self.models), f"{WAYS[name]}: {done} of {count} tiles")
                 if done == count:
                     results[name] = Image.fromarray(pixels)
-        return results
+                text = f"{name.capitalize()}: {done} of {count} tiles"
+                yield Step((i + done / count) / len(self.models), text, results)
 
 
 def read_photo(path: Path, max_pixels: int) -> Image.Image:

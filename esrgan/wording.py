@@ -5,10 +5,23 @@ from collections.abc import Mapping, Sequence
 
 from .evaluation import Evaluation
 from .metrics import METRICS
-from .studio import WAYS, Figures
+from .studio import Figures, Step
 
 SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
+LABELS = {"map": "Map: who is closer"}
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
+
+
+def label(way: str) -> str:
+    """What the page calls a picture."""
+    return LABELS.get(way, way.capitalize())
+
+
+def tell_progress(step: Step, seconds: float) -> str:
+    """What is being done, after so many seconds, and how many are left; before a twentieth is done, nobody knows."""
+    left = seconds * (1 - step.done) / step.done if step.done > 0.05 else math.inf
+    estimate = f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
+    return f"## Working on it …\n{step.text}{estimate if math.isfinite(left) else ''}"
 
 
 def rank(value: float | None) -> float:
@@ -33,7 +46,7 @@ def table(figures: Mapping[str, Figures], difference: Figures | None = None) -> 
         cells = [spell(key, row[key]) for key in keys]
         winners = [spell(key, None if math.isinf(value) else value) for key, value in zip(keys, best, strict=True)]
         marked = (f"**{cell}**" if cell == winner else cell for cell, winner in zip(cells, winners, strict=True))
-        lines.append(f"| {WAYS[way]} | {' | '.join(marked)} |")
+        lines.append(f"| {label(way)} | {' | '.join(marked)} |")
     if difference:
         lines.append(f"| Dogs minus mixed | {' | '.join(spell(key, difference[key], '+') for key in keys)} |")
     return "\n".join(lines)
@@ -54,7 +67,7 @@ def tell_comparison(figures: Figures) -> tuple[str, str]:
     return (
         f"## {headline}\nDogs minus mixed: **{signed} dB**, {size}. "
         f"{who} closer to your photo than plain enlargement (bicubic).",
-        table({way: figures[way] for way in WAYS if way in figures}, figures["dogs_minus_mixed"]),
+        table({way: row for way, row in figures.items() if way != "dogs_minus_mixed"}, figures["dogs_minus_mixed"]),
     )
 
 

@@ -20,12 +20,12 @@ from PIL import Image
 
 import app
 from esrgan import Generator, Upscaler
-from esrgan.evaluation import bicubic, measure, read_truth
+from esrgan.evaluation import bicubic, finite, measure, read_truth
 from esrgan.generator import BUNDLED
 from esrgan.images import read_image, shrink
 from esrgan.maps import draw_winner
 from esrgan.metrics import compare
-from esrgan.studio import WAYS, Model, Studio
+from esrgan.studio import Figures, Model, Studio
 from esrgan.wording import tell_comparison
 
 
@@ -56,7 +56,7 @@ def pixels(path: str | Path) -> np.ndarray:
 
 
 def test_compare_answers_what_the_library_says(server: Server, client: Client, photo: Path) -> None:
-    figures, *files = client.predict(handle_file(photo), 0.25, api_name="/compare")
+    figures, *files, verdict = client.predict(handle_file(photo), 0.25, api_name="/compare")
 
     truth = read_truth(photo)
     methods = {"bicubic": bicubic, **{name: model.at(0.25) for name, model in server.models.items()}}
@@ -67,7 +67,10 @@ def test_compare_answers_what_the_library_says(server: Server, client: Client, p
         assert figures[way] == pytest.approx(values, abs=1e-6), way
     assert figures["mixed"] != figures["dogs"]
 
-    assert [Path(file).name for file in files] == [f"cat-{way}.png" for way in WAYS]
+    assert verdict == tell_comparison(figures)[0]
+
+    ways = ("original", "bicubic", "mixed", "dogs", "map")
+    assert [Path(file).name for file in files] == [f"cat-{way}.png" for way in ways]
     pictures = [truth, *(method(shrink(truth, 4)) for method in methods.values())]
     pictures.append(draw_winner(*pictures[2:], truth))
     for file, picture in zip(files, pictures, strict=True):
@@ -75,7 +78,7 @@ def test_compare_answers_what_the_library_says(server: Server, client: Client, p
 
 
 def test_upscale_answers_what_the_library_says(server: Server, client: Client, photo: Path) -> None:
-    figures, *files = client.predict(handle_file(photo), api_name="/upscale")
+    figures, *files, verdict = client.predict(handle_file(photo), api_name="/upscale")
 
     image = read_image(photo)
     methods = {"bicubic": bicubic, **{name: model.at(0.5) for name, model in server.models.items()}}
@@ -84,6 +87,7 @@ def test_upscale_answers_what_the_library_says(server: Server, client: Client, p
     assert figures["consistency"].keys() == results.keys()
     for way, result in results.items():
         assert figures["consistency"][way] == pytest.approx(compare(shrink(result, 4), image), abs=1e-6), way
+    assert verdict.startswith("## The two results")
     assert figures["mixed_against_dogs"] == pytest.approx(compare(results["mixed"], results["dogs"]), abs=1e-6)
     for file, result in zip(files, results.values(), strict=True):
         assert np.array_equal(pixels(file), np.asarray(result)), file
@@ -92,7 +96,7 @@ def test_upscale_answers_what_the_library_says(server: Server, client: Client, p
 def test_detail_blends_the_two_stages_and_is_a_number_from_0_to_1(server: Server, client: Client, photo: Path) -> None:
     image = read_image(photo)
     for detail, stage in ((0, "psnr"), (1, "gan")):
-        dogs = client.predict(handle_file(photo), detail, api_name="/upscale")[-1]
+        dogs = client.predict(handle_file(photo), detail, api_name="/upscale")[-2]
         generator = Generator.from_pretrained(server.folder / "dogs", stage=stage)
         assert np.array_equal(pixels(dogs), np.asarray(Upscaler(generator)(image))), stage
     for detail in (1.01, -0.5, "much", None):
@@ -103,7 +107,7 @@ def test_detail_blends_the_two_stages_and_is_a_number_from_0_to_1(server: Server
 def test_api_is_three_endpoints_that_need_photos_only(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     inputs = {"/compare": "photo", "/upscale": "photo", "/batch": "photos"}
-    returns = {"/compare": 6, "/upscale": 4, "/batch": 5}
+    returns = {"/compare": 7, "/upscale": 5, "/batch": 5}
     assert endpoints.keys() == inputs.keys()
     for name, endpoint in endpoints.items():
         assert [parameter["parameter_name"] for parameter in endpoint["parameters"]] == [inputs[name], "detail"]
@@ -142,8 +146,8 @@ def test_a_perfect_result_is_null_in_json(server: Server, client: Client, tmp_pa
     figures, *_ = client.predict(handle_file(tmp_path / "plain.png"), api_name="/compare")
     assert figures["bicubic"].pop("lpips", 0) == 0
     assert figures["bicubic"] == {"psnr_y": None, "psnr_rgb": None, "ssim_y": pytest.approx(1)}
-    again = Studio(server.models).compare(tmp_path / "plain.png", 0, lambda done, text: None)[0]
-    assert again["dogs"] == figures["dogs"]
+    *_, again = Studio(server.models).compare(tmp_path / "plain.png", 0)
+    assert finite(again.figures)["dogs"] == figures["dogs"]
     assert "identical" in tell_comparison(figures)[1]
 
 
@@ -263,7 +267,7 @@ def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
         page.close(verbose=False)
 
 
-def comparison(mixed: float | None, dogs: float | None, difference: float | None) -> app.Figures:
+def comparison(mixed: float | None, dogs: float | None, difference: float | None) -> Figures:
     keys = ("psnr_y", "psnr_rgb", "ssim_y")
     values = {"bicubic": 30.0, "mixed": mixed, "dogs": dogs, "dogs_minus_mixed": difference}
     return {way: dict.fromkeys(keys, value) for way, value in values.items()}
@@ -302,6 +306,7 @@ def test_the_bundled_models_beat_bicubic_on_a_dog(tmp_path: Path) -> None:
     path = tmp_path / "dog.png"
     Image.open(EXAMPLES / "dog_german_shepherd.png").crop((128, 64, 384, 256)).save(path)
     studio = Studio({name: Model(name) for name in ("mixed", "dogs")})
-    figures, pictures = studio.compare(path, 0, lambda done, text: None)
+    *_, (_, _, pictures, figures, _) = studio.compare(path, 0)
     assert min(figures["mixed"]["psnr_y"], figures["dogs"]["psnr_y"]) > figures["bicubic"]["psnr_y"]
+    assert pictures.pop("small").size == (64, 48)
     assert {picture.size for picture in pictures.values()} == {(256, 192)}

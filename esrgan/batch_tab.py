@@ -1,0 +1,94 @@
+"""The tab of the page where many photos go in: a verdict with its interval, a chart, a gallery and a zip come out."""
+
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from .evaluation import Evaluation, Scores
+from .figures import draw_differences
+from .images import write_image
+from .page import DETAIL_HINT, MODELS, QUIET, STOPPED, Answer, check_detail, failure, make_folder
+from .studio import Studio
+from .wording import tell_batch, tell_progress
+
+MOST_PHOTOS = 50
+HINT = f"The research question, on your own photos: does the specialist win? Up to {MOST_PHOTOS} photos."
+WAITING = "## Your result appears here\nDrop some photos."
+DESCRIPTION = f"""Compare the models on up to {MOST_PHOTOS} photos. Answers the verdict in words, a chart of the
+differences of PSNR photo by photo, each photo by the Dogs model, a zip of all pictures with the metrics of each photo
+as CSV, and the tables."""
+
+
+def add_batch_tab(studio: Studio, made: set[str]) -> None:
+    """Add it to the page; the files it writes are added to `made`."""
+    has_dial = any(model.has_dial for model in studio.models.values())
+    with gr.Tab("Batch"):
+        gr.Markdown(HINT)
+        with gr.Row():
+            with gr.Column(scale=2, min_width=280):
+                photos = gr.File(label="Your photos", file_count="multiple", height=260)
+                detail = gr.Slider(0, 1, 0, step=0.05, label="Detail", info=DETAIL_HINT, visible=has_dial)
+                with gr.Row():
+                    button = gr.Button("Compare all", variant="primary", min_width=120)
+                    stop = gr.Button("Stop", min_width=80, scale=0)
+            with gr.Column(scale=3, min_width=280, elem_classes="result"):
+                verdict = gr.Markdown(WAITING)
+                with gr.Column(visible=False) as details:
+                    chart = gr.Image(label="Photo by photo", format="png", interactive=False, alt_text="Chart")
+                    gallery = gr.Gallery(label="Dogs", columns=3, format="png", interactive=False)
+                    archive = gr.DownloadButton("Save all pictures and figures (zip)")
+                    tables = gr.Markdown(elem_classes="figures")
+
+    def run(photos: list[dict[str, Any]] | None, detail: float) -> Iterator[Answer]:
+        check_detail(detail)
+        paths = [Path(photo["path"]) for photo in photos or [] if photo["path"]]
+        if not 0 < len(paths) <= MOST_PHOTOS:
+            raise failure(f"{len(paths)} photos: choose 1 to {MOST_PHOTOS}.")
+        started, folder = time.monotonic(), make_folder()
+        chart_file, zip_file = folder / "differences.png", folder / "sharper-animals.zip"
+        made.update((str(chart_file), str(zip_file)))
+        names: list[str] = []
+        shown: list[tuple[str, str]] = []
+        problems: list[str] = []
+        scores: dict[str, list[Scores]] = {way: [] for way in ("bicubic", *studio.models)}
+        with zipfile.ZipFile(zip_file, "w") as zipped:
+            for photo, step in studio.batch(paths, detail):
+                if step.problem:
+                    problems.append(step.problem)
+                if step.figures:
+                    names.append(f"{len(names) + len(problems) + 1:02d}-{photo.stem}")
+                    for way in studio.models:
+                        path = folder / f"{names[-1]}-{way}.png"
+                        write_image(step.pictures[way], path)
+                        made.add(str(path))
+                        zipped.write(path, path.name)
+                    shown.append((str(folder / f"{names[-1]}-dogs.png"), names[-1]))
+                    for way, found in scores.items():
+                        found.append(step.figures[way])
+                yield tell_progress(step, time.monotonic() - started), *[gr.skip()] * 5
+            if not names:
+                raise failure(" ".join(problems[:3]))
+            evaluation = Evaluation(names, scores, [("mixed", "dogs")])
+            draw_differences(evaluation, chart_file)
+            zipped.write(chart_file, chart_file.name)
+            zipped.writestr("scores.csv", evaluation.csv())
+        told, rows = tell_batch(evaluation, problems)
+        yield told, str(chart_file), shown, str(zip_file), rows, gr.Column(visible=True)
+
+    done = button.click(
+        run,
+        [photos, detail],
+        [verdict, chart, gallery, archive, tables, details],
+        api_name="batch",
+        api_description=DESCRIPTION,
+        preprocess=False,
+        show_progress="minimal",
+        show_progress_on=verdict,
+        **MODELS,
+    )
+    done.failure(lambda: (WAITING, gr.Column(visible=False)), None, [verdict, details], **QUIET)
+    stop.click(lambda: (STOPPED, gr.Column(visible=False)), None, [verdict, details], cancels=done, **QUIET)

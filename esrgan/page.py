@@ -1,0 +1,33 @@
+"""What the tabs of the page share: files that Gradio serves, refusals, and how events run."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
+STOPPED = "## Stopped\nNothing is running any more."
+MODELS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+
+Answer = tuple[Any, ...]
+
+
+def make_folder() -> Path:
+    """A new one where Gradio serves files from and deletes them in time."""
+    cache = Path(get_upload_folder())
+    cache.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=cache))
+
+
+def failure(sentence: str) -> gr.Error:
+    """What the page shows in its corner, and the API answers with."""
+    return gr.Error(sentence, duration=30, print_exception=False)
+
+
+def check_detail(detail: object) -> None:
+    """Refuse what the API may send and the slider never does."""
+    if not (isinstance(detail, int | float) and 0 <= detail <= 1):
+        raise failure(f"Detail {detail!r}: must be a number from 0 to 1.")

@@ -1,0 +1,235 @@
+"""A tab of the page where one photo goes in, and figures and pictures come out, step by step."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from .evaluation import finite
+from .figures import hardest_crop
+from .generator import SCALE
+from .images import ImageError, write_image
+from .page import DETAIL_HINT, MODELS, QUIET, STOPPED, Answer, check_detail, failure, make_folder
+from .studio import Box, Figures, Step, Studio
+from .wording import label, tell_progress
+
+EXAMPLES = Path(__file__).parent / "examples"
+CACHED_RESULTS = 32
+CLOSE = 96
+
+MAP_LEGEND = "*Map: who is closer* colours your photo blue where Dogs came closer to it, orange where Mixed did."
+WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
+WORKING = "## Working on it …"
+FAILED = "## No result\nTry another photo."
+SCROLL = """() => {
+    const shown = [...document.querySelectorAll(".result")].find(element => element.offsetParent)
+    shown?.scrollIntoView({behavior: "smooth", block: "nearest"})
+    return []
+}"""
+
+Photo = dict[str, Any] | None
+Paths = dict[str, str]
+Crops = list[tuple[Image.Image, str]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a tab does with one photo.
+
+    Attributes:
+        title: of the tab and its button; in lower case, of the endpoint.
+        hint: what happens, for the visitor.
+        description: what the endpoint does and answers, for programs.
+        work: the steps.
+        tell: the figures as a verdict and a table.
+        ways: the pictures that are shown and saved.
+        detail: where the dial stands at first.
+    """
+
+    title: str
+    hint: str
+    description: str
+    work: Callable[[Path, float], Iterator[Step]]
+    tell: Callable[[Figures], tuple[str, str]]
+    ways: tuple[str, ...]
+    detail: float
+
+
+def show_pair(paths: Paths, left: str, right: str) -> tuple[str, str] | None:
+    """The two pictures for the slider; while they are still to come, the best there are."""
+    if not paths:
+        return None
+    shown = [paths.get(side) or paths[[way for way in paths if way != "small"][-1]] for side in (left, right)]
+    if not all(Path(path).exists() for path in shown):
+        raise failure("The pictures were deleted after an hour; start again.")
+    return shown[0], shown[1]
+
+
+def around(centre: Sequence[int], size: tuple[int, int]) -> Box:
+    """The square of `CLOSE` pixels around a place, moved inside the picture and to multiples of 4."""
+    left, top = (
+        max(0, min(place - CLOSE // 2, side - CLOSE)) // SCALE * SCALE for place, side in zip(centre, size, strict=True)
+    )
+    return left, top, min(left + CLOSE, size[0]), min(top + CLOSE, size[1])
+
+
+def triple(crop: Image.Image) -> Image.Image:
+    """Each pixel as 3 x 3, to be seen as it is."""
+    return crop.resize((3 * crop.width, 3 * crop.height), Image.Resampling.NEAREST)
+
+
+def close_up(paths: Paths, box: Box | None) -> Crops:
+    """What all ways make of a part of the photo."""
+    if box is None or not all(Path(path).exists() for path in paths.values()):
+        return []
+    found = []
+    for way, path in paths.items():
+        if way not in ("small", "map"):
+            with Image.open(path) as image:
+                found.append((triple(image.crop(box)), label(way)))
+    return found
+
+
+def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
+    """A tab where a photo goes in, and figures and pictures come out; the files it writes are added to `made`."""
+    has_dial = any(model.has_dial for model in studio.models.values())
+    with gr.Tab(job.title):
+        gr.Markdown(job.hint)
+        with gr.Row():
+            with gr.Column(scale=2, min_width=280):
+                photo = gr.Image(
+                    label="Your photo",
+                    type="filepath",
+                    image_mode=None,
+                    format="png",
+                    height=260,
+                    alt_text="Your photo",
+                )
+                detail = gr.Slider(0, 1, job.detail, step=0.05, label="Detail", info=DETAIL_HINT, visible=has_dial)
+                with gr.Row():
+                    button = gr.Button(job.title, variant="primary", min_width=120)
+                    stop = gr.Button("Stop", min_width=80, scale=0)
+                examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), photo, label="Or click an animal")
+            with gr.Column(scale=3, min_width=280, elem_classes="result"):
+                verdict = gr.Markdown(WAITING)
+                slider = gr.ImageSlider(
+                    label="Before and after", show_label=False, format="png", interactive=False, buttons=["fullscreen"]
+                )
+                with gr.Column(visible=False) as details:
+                    choices = [(label(way), way) for way in job.ways]
+                    with gr.Row():
+                        left = gr.Dropdown(choices, value="bicubic", label="Left", filterable=False, min_width=120)
+                        right = gr.Dropdown(choices, value="dogs", label="Right", filterable=False, min_width=120)
+                    if "map" in job.ways:
+                        gr.Markdown(MAP_LEGEND, elem_classes="footnote")
+                    rows = gr.Markdown(elem_classes="figures")
+                    with gr.Row():
+                        target = gr.Image(
+                            label="Click where to look closer", interactive=False, format="png", height=240, buttons=[]
+                        )
+                        closer = gr.Gallery(
+                            label="Closer", columns=2, height=240, format="png", interactive=False, object_fit="contain"
+                        )
+                    with gr.Row():
+                        downloads = [gr.DownloadButton(f"Save {way}", size="sm", min_width=120) for way in job.ways]
+                    with gr.Accordion("All figures", open=False):
+                        figures = gr.JSON(label="Figures", show_label=False)
+    paths = gr.State({})
+    box = gr.State(None)
+    cached: OrderedDict[tuple[str, ...], tuple[Figures, Paths]] = OrderedDict()
+
+    def run(photo: Photo, detail: float) -> Iterator[Answer]:
+        if not photo or not photo["path"]:
+            raise failure("Choose a photo first, or click an animal.")
+        check_detail(detail)
+        path = Path(photo["path"])
+        key = (path.stem, sha256(path.read_bytes()).hexdigest(), f"{detail:g}")
+        result, saved = cached.get(key, ({}, {}))
+        if not saved or not all(Path(file).exists() for file in saved.values()):
+            started, folder, saved = time.monotonic(), make_folder(), {}
+            try:
+                for step in job.work(path, detail):
+                    new = [way for way in step.pictures if way not in saved]
+                    for way in new:
+                        saved[way] = str(folder / f"{path.stem}-{way}.png")
+                        write_image(step.pictures[way], Path(saved[way]))
+                    made.update(saved.values())
+                    progress = tell_progress(step, time.monotonic() - started)
+                    yield *[gr.skip()] * (1 + len(job.ways)), progress, dict(saved) if new else gr.skip()
+            except ImageError as error:
+                raise failure(str(error)) from error
+            result = finite(step.figures)
+            cached[key] = result, saved
+            if len(cached) > CACHED_RESULTS:
+                cached.popitem(last=False)
+        yield result, *(saved[way] for way in job.ways), job.tell(result)[0], saved
+
+    def show(figures: Figures, paths: Paths, left: str, right: str) -> Answer:
+        target = "original" if "original" in paths else "bicubic"
+        with Image.open(paths[target]) as image:
+            hardest = hardest_crop(image.convert("RGB"), CLOSE)
+            box = around([(hardest[i] + hardest[i + 2]) // 2 for i in (0, 1)], image.size)
+        table, pair = job.tell(figures)[1], show_pair(paths, left, right)
+        return table, pair, gr.Column(visible=True), paths[target], box, close_up(paths, box)
+
+    def hide(words: str) -> Callable[[], Answer]:
+        return lambda: (words, None, gr.Column(visible=False), {})
+
+    def look(paths: Paths, event: gr.SelectData) -> Answer:
+        with Image.open(paths["bicubic"]) as image:
+            box = around(event.index, image.size)
+        return box, close_up(paths, box)
+
+    def peek(paths: Paths, box: Box | None, detail: float) -> Crops:
+        """The models' crops at another detail, at once; the whole photo follows."""
+        check_detail(detail)
+        if not (shown := close_up(paths, box)) or box is None:
+            return []
+        with Image.open(paths["small"]) as small:
+            new = studio.peek(small.convert("RGB"), box, detail)
+        return [(triple(new[name.lower()]) if name.lower() in new else crop, name) for crop, name in shown]
+
+    begun_outputs = [verdict, slider, details, paths]
+    jobs = []
+    for trigger, visibility in (
+        (button.click, "public"),
+        (photo.upload, "private"),
+        (detail.release, "private"),
+        (examples.load_input_event.then, "private"),
+    ):
+        # Not preprocessed: Gradio would open the file itself and stop at a damaged one with a traceback.
+        begun = trigger(hide(WORKING), None, begun_outputs, js=SCROLL, **QUIET)
+        done = begun.then(
+            run,
+            [photo, detail],
+            [figures, *downloads, verdict, paths],
+            api_name=job.title.lower() if visibility == "public" else None,
+            api_description=job.description,
+            api_visibility=visibility,
+            preprocess=False,
+            show_progress="minimal",
+            show_progress_on=verdict,
+            trigger_mode="always_last",
+            **MODELS,
+        )
+        done.success(show, [figures, paths, left, right], [rows, slider, details, target, box, closer], **QUIET)
+        done.failure(hide(FAILED), None, begun_outputs, **QUIET)
+        jobs.append(done)
+    stop.click(hide(STOPPED), None, begun_outputs, cancels=jobs, **QUIET)
+    gr.on([left.input, right.input, paths.change], show_pair, [paths, left, right], slider, **QUIET)
+    target.select(look, paths, [box, closer], **QUIET)
+    detail.input(
+        peek,
+        [paths, box, detail],
+        closer,
+        show_progress="hidden",
+        api_visibility="private",
+        trigger_mode="always_last",
+        **MODELS,
+    )
