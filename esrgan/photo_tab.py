@@ -131,10 +131,21 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                     rows = gr.Markdown(elem_classes="figures")
                     with gr.Row():
                         target = gr.Image(
-                            label="Click where to look closer", interactive=False, format="png", height=240, buttons=[]
+                            label="Click where to look closer",
+                            interactive=False,
+                            format="png",
+                            buttons=[],
+                            min_width=240,
+                            alt_text="Your photo, to be clicked on",
                         )
                         closer = gr.Gallery(
-                            label="Closer", columns=2, height=240, format="png", interactive=False, object_fit="contain"
+                            label="Closer",
+                            columns=2,
+                            height=360,
+                            format="png",
+                            interactive=False,
+                            buttons=[],
+                            min_width=240,
                         )
                     with gr.Row():
                         downloads = [gr.DownloadButton(f"Save {way}", size="sm", min_width=120) for way in job.ways]

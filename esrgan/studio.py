@@ -162,6 +162,7 @@ class Studio:
                     results[name] = Image.fromarray(pixels)
                 text = f"{name.capitalize()}: {done} of {count} tiles"
                 yield Step((i + done / count) / len(self.models), text, results)
+        yield Step(1, "Measuring", results)
 
 
 def read_photo(path: Path, max_pixels: int) -> Image.Image:

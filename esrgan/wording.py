@@ -19,9 +19,11 @@ def label(way: str) -> str:
 
 def tell_progress(step: Step, seconds: float) -> str:
     """What is being done, after so many seconds, and how many are left; before a twentieth is done, nobody knows."""
-    left = seconds * (1 - step.done) / step.done if step.done > 0.05 else math.inf
-    estimate = f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
-    return f"## Working on it …\n{step.text}{estimate if math.isfinite(left) else ''}"
+    estimate = ""
+    if 0.05 < step.done < 1:
+        left = seconds * (1 - step.done) / step.done
+        estimate = f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
+    return f"## Working on it …\n{step.text}{estimate}"
 
 
 def rank(value: float | None) -> float:

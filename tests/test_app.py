@@ -6,6 +6,7 @@ import socket
 import struct
 import sys
 import time
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from PIL import Image
 
 import app
 from esrgan import Generator, Upscaler
-from esrgan.evaluation import bicubic, finite, measure, read_truth
+from esrgan.evaluation import bicubic, evaluate, finite, measure, read_truth
 from esrgan.generator import BUNDLED
 from esrgan.images import read_image, shrink
 from esrgan.maps import draw_winner
@@ -114,6 +115,40 @@ def test_api_is_three_endpoints_that_need_photos_only(client: Client) -> None:
         assert [parameter["parameter_has_default"] for parameter in endpoint["parameters"]] == [False, True]
         assert len(endpoint["returns"]) == returns[name]
         assert any(word in endpoint["description"] for word in ("psnr_y", "metrics", "PSNR"))
+
+
+def test_a_batch_answers_what_the_library_says_and_names_what_was_left_out(
+    server: Server, client: Client, photo: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "bear.png"
+    Image.open(EXAMPLES / "polar_bear.png").crop((100, 100, 164, 148)).save(other)
+    broken = bad_file("truncated", tmp_path)
+    verdict, chart, gallery, archive, tables = client.predict(
+        [handle_file(path) for path in (photo, broken, other)], api_name="/batch"
+    )
+    assert verdict.startswith("## Too few photos to tell")
+    assert "Dogs minus mixed over 2 photos" in verdict
+    assert "truncated.jpg: the image is damaged" in verdict
+    methods = {"bicubic": bicubic, **{name: model.at(0) for name, model in server.models.items()}}
+    assert tables == evaluate(methods, [photo, other], [("mixed", "dogs")]).markdown()
+    with Image.open(chart) as image:
+        assert image.width > 500
+    expected = [methods["dogs"](shrink(read_truth(path), 4)) for path in (photo, other)]
+    for item, picture in zip(gallery, expected, strict=True):
+        assert np.array_equal(pixels(item["image"]), np.asarray(picture))
+    with zipfile.ZipFile(archive) as zipped:
+        assert zipped.testzip() is None
+        assert {"01-cat-dogs.png", "01-cat-mixed.png", "03-bear-dogs.png", "scores.csv"} <= set(zipped.namelist())
+    for files, told in (([], "0 photos: choose 1 to 50"), ([handle_file(broken)], "truncated.jpg")):
+        with pytest.raises(AppError, match=told):
+            client.predict(files, api_name="/batch")
+
+
+def test_the_same_photo_again_is_answered_from_what_is_kept(client: Client, photo: Path) -> None:
+    first, again = (client.predict(handle_file(photo), 0.35, api_name="/compare") for _ in range(2))
+    other = client.predict(handle_file(photo), 0.4, api_name="/compare")
+    assert first[0] == again[0] != other[0]
+    assert [pixels(a).tobytes() for a in first[1:-1]] == [pixels(b).tobytes() for b in again[1:-1]]
 
 
 def unusual_files(folder: Path) -> dict[str, Path]:

@@ -1,7 +1,9 @@
 """The page in a real browser, as a visitor uses it."""
 
+import csv
 import io
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -232,3 +234,78 @@ def test_a_phone_needs_no_sideways_scrolling(
     visitor.page.get_by_role("tab", name="Upscale").click()
     assert visitor.overflow() <= 0
     context.close()
+
+
+def test_where_one_clicks_is_looked_at_closer(server: Server, visitor: Visitor) -> None:
+    visitor.click_example(0)
+    visitor.verdict(" wins ")
+    truth = read_truth(EXAMPLES / "cat_chelsea.png")
+    target = visitor.tab.locator("img[src*='-original.png']").first
+    crops = visitor.tab.locator(".grid-wrap img")
+    before = crops.first.get_attribute("src")
+    target.scroll_into_view_if_needed()
+    visitor.page.wait_for_function("image => image.complete && image.naturalWidth", arg=target.element_handle())
+    size = target.bounding_box()
+    assert size is not None
+    target.click(position={"x": size["width"] * 0.5, "y": size["height"] * 0.5})
+    visitor.page.wait_for_function(
+        "before => document.querySelector('.grid-wrap img').getAttribute('src') !== before", arg=before
+    )
+    sources = [str(crop.get_attribute("src")) for crop in crops.all()]
+    shown = [visitor.fetch(source)[::3, ::3] for source in sources]
+    place = np.argwhere(
+        [
+            [
+                np.array_equal(shown[0], np.asarray(truth)[top : top + 96, left : left + 96])
+                for left in range(0, truth.width - 95, 4)
+            ]
+            for top in range(0, truth.height - 95, 4)
+        ]
+    )
+    assert len(place) == 1
+    top, left = 4 * place[0]
+    assert abs(left + 48 - truth.width / 2) <= 6
+    assert abs(top + 48 - truth.height / 2) <= 6
+    small = shrink(truth, 4)
+    methods = (bicubic, server.models["mixed"].at(0), server.models["dogs"].at(0))
+    for picture, method in zip(shown[1:], methods, strict=True):
+        assert np.array_equal(picture, np.asarray(method(small))[top : top + 96, left : left + 96])
+
+
+def test_stop_ends_a_long_job_and_frees_the_models(visitor: Visitor, photo: Path, tmp_path: Path) -> None:
+    Image.effect_noise((990, 990), 60).save(tmp_path / "large.png")
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    visitor.upload(tmp_path / "large.png")
+    visitor.tab.get_by_text("tiles, about").wait_for()
+    visitor.tab.get_by_role("button", name="Stop").click()
+    visitor.verdict("Stopped")
+    visitor.page.get_by_role("tab", name="Compare").click()
+    visitor.upload(photo)
+    visitor.verdict(" wins ")
+    assert not visitor.page.get_by_role("heading", name="The two results").count()
+
+
+def test_a_batch_is_told_in_words_and_taken_away_as_a_zip(server: Server, visitor: Visitor, tmp_path: Path) -> None:
+    paths = []
+    for index in range(6):
+        paths.append(tmp_path / f"cat {index}.png")
+        Image.open(EXAMPLES / "cat_chelsea.png").crop((20 * index, 80, 20 * index + 64, 128)).save(paths[-1])
+    paths.append(tmp_path / "text.jpg")
+    paths[-1].write_text("This is not a photo.")
+    visitor.page.get_by_role("tab", name="Batch").click()
+    visitor.tab.locator("input[type=file]").first.set_input_files(paths)
+    visitor.tab.get_by_role("button", name="Compare all").click()
+    visitor.tab.get_by_text("Dogs minus mixed over 6 photos").wait_for()
+    assert visitor.tab.get_by_text("text.jpg: not an image that can be read").is_visible()
+
+    with visitor.page.expect_download() as download:
+        visitor.tab.get_by_text("Save all pictures").click()
+    download.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        rows = list(csv.DictReader(io.TextIOWrapper(archive.open("scores.csv"))))
+        truth = read_truth(paths[2])
+        expected = server.models["dogs"].at(0)(shrink(truth, 4))
+        assert np.array_equal(np.asarray(Image.open(archive.open("03-cat 2-dogs.png"))), np.asarray(expected))
+        assert float(rows[2]["dogs_psnr_y"]) == pytest.approx(compare(expected, truth)["psnr_y"], abs=1e-6)
+        assert len(rows) == 6
+        assert len(archive.namelist()) == 6 * 2 + 2
