@@ -2,10 +2,11 @@
 
     python tests/benchmarks/training.py --data photos/
 
-Both train the same networks with the same batch and ESRGAN's losses, each in a process of its own, in turns, so that a
-busy machine slows both. The plain loop keeps tensors contiguous, decodes a photo for each sample, runs VGG19 on the
-real crops with a graph, and leaves its parameters unfrozen (as PyTorch-GAN's esrgan.py does), so their unused gradients
-are computed. Then: where the time of a step goes, and how near each part comes to the machine's matrix-product rate.
+Both train the same networks with the same batch and the losses of the recipe, each in a process of its own, in turns,
+so that a busy machine slows both. The plain loop keeps tensors contiguous, decodes a photo for each sample, runs VGG19
+on the real crops with a graph, and leaves its parameters unfrozen (as PyTorch-GAN's esrgan.py does), so their unused
+gradients are computed. Then: where the time of a step goes, and how near each part comes to the machine's
+matrix-product rate.
 """
 
 import argparse
@@ -27,12 +28,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from esrgan.crops import make_loader
 from esrgan.data import Photos, load_rows
-from esrgan.discriminator import Discriminator
+from esrgan.discriminator import make_discriminator
 from esrgan.generator import Generator
 from esrgan.images import crop_to_multiple, find_images, read_image, shrink
-from esrgan.losses import PerceptualLoss, relativistic_loss
+from esrgan.losses import PerceptualLoss, consistency_loss, relativistic_loss
 from esrgan.machine import keep_freed_memory
-from esrgan.recipes import Esrgan, Paper
+from esrgan.recipes import RECIPES, Esrgan
 from esrgan.stages import GanStage
 from esrgan.training import average, make_accelerator, to_floats
 
@@ -61,7 +62,8 @@ class DecodingDataset(Dataset[tuple[Tensor, Tensor]]):
 
 def plain_steps(recipe: Esrgan, paths: list[Path]) -> Iterator[None]:
     """The tutorial's loop, a step each time it is asked."""
-    generator, critic, vgg = Generator(recipe.num_blocks), Discriminator(recipe.crop_size), PerceptualLoss()
+    generator, critic = Generator(recipe.num_blocks), make_discriminator(recipe)
+    vgg = PerceptualLoss(recipe.perceptual_layers)
     vgg.requires_grad_(True)
     optimizer_g = torch.optim.Adam(generator.parameters(), 1e-4, betas=(0.9, 0.99))
     optimizer_d = torch.optim.Adam(critic.parameters(), 1e-4, betas=(0.9, 0.99))
@@ -70,9 +72,13 @@ def plain_steps(recipe: Esrgan, paths: list[Path]) -> Iterator[None]:
         for low, high in DataLoader(dataset, recipe.train_batch_size, shuffle=True, drop_last=True):
             optimizer_g.zero_grad()
             fake = generator(low)
-            content = F.l1_loss(vgg._extract(fake)[-1], vgg._extract(high)[-1].detach())
-            adversarial = relativistic_loss(critic(fake), critic(high).detach())
-            (content + 5e-3 * adversarial + 1e-2 * F.l1_loss(fake, high)).backward()
+            features = zip(vgg.layers.values(), vgg._extract(fake), vgg._extract(high), strict=True)
+            loss = recipe.perceptual_weight * sum(weight * F.l1_loss(a, b.detach()) for weight, a, b in features)
+            loss = loss + recipe.adversarial_weight * relativistic_loss(critic(fake), critic(high).detach())
+            loss = loss + recipe.pixel_weight * F.l1_loss(fake, high)
+            if recipe.consistency_weight:
+                loss = loss + recipe.consistency_weight * consistency_loss(fake, low)
+            loss.backward()
             optimizer_g.step()
             optimizer_d.zero_grad()
             relativistic_loss(critic(high), critic(fake.detach())).backward()
@@ -119,7 +125,8 @@ def breakdown(recipe: Esrgan, photos: Photos, repeats: int) -> list[tuple[str, f
     """Name, seconds and GFLOP of each part of a step, in the trainer's precision and layout."""
     loader = iter(make_loader(photos, recipe, range(10**6), pin_memory=False))
     low, high, _ = to_floats(next(loader))
-    generator, critic, vgg = Generator(recipe.num_blocks), Discriminator(recipe.crop_size), PerceptualLoss()
+    generator, critic = Generator(recipe.num_blocks), make_discriminator(recipe)
+    vgg = PerceptualLoss(recipe.perceptual_layers)
     for model in (generator, critic, vgg):
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fake = high.clone().requires_grad_(True)
@@ -164,10 +171,12 @@ def matrix_rate(dtype: torch.dtype) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of photos")
+    parser.add_argument("--recipe", choices=RECIPES, default="esrgan")
     parser.add_argument("--num_blocks", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=8, help="steps of each, in turns")
     options = parser.parse_args()
-    recipe = Paper(num_blocks=options.num_blocks, gradient_penalty_weight=0.0, dataloader_num_workers=0)
+    make = RECIPES[options.recipe]
+    recipe = make(num_blocks=options.num_blocks, gradient_penalty_weight=0.0, dataloader_num_workers=0)
     photos = Photos(load_rows(str(options.data)), recipe.crop_size)
     say = sys.stdout.write
 
