@@ -20,8 +20,9 @@ from esrgan import ImageError, WeightsError
 from esrgan.evaluation import PROTOCOL
 from esrgan.figures import draw_differences
 from esrgan.images import write_image
-from esrgan.studio import COMPARE_PIXELS, UPSCALE_PIXELS, WAYS, Figures, Model, Pictures, Report, Studio
+from esrgan.studio import COMPARE_PIXELS, UPSCALE_PIXELS, WAYS, Figures, Pictures, Report, Studio, load_models
 from esrgan.wording import tell_batch, tell_comparison, tell_upscale
+from esrgan.zero_gpu import on_gpu
 
 MAX_FILE_SIZE = "30mb"
 KEPT_SECONDS = 3600
@@ -163,6 +164,7 @@ def add_tab(
                         figures = gr.JSON(label="Figures", show_label=False)
     paths = gr.State({})
 
+    @on_gpu
     def run(
         photo: dict[str, Any] | None,
         detail: float,
@@ -229,6 +231,7 @@ def add_batch_tab(studio: Studio, has_dial: bool) -> None:
                     archive = gr.DownloadButton("Save all pictures and figures (zip)")
                     tables = gr.Markdown(elem_classes="figures")
 
+    @on_gpu
     def batch(
         photos: list[dict[str, Any]] | None,
         detail: float,
@@ -273,10 +276,12 @@ def add_batch_tab(studio: Studio, has_dial: bool) -> None:
     )
 
 
-def build(studio: Studio) -> gr.Blocks:
-    """The page."""
+def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
+    """The page; `notes` are shown on top."""
     with gr.Blocks(title="Sharper animals", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         gr.Markdown(INTRO)
+        for note in notes:
+            gr.Markdown(f"⚠️ {note}", elem_classes="note")
         has_dial = any(model.has_dial for model in studio.models.values())
         add_tab("Compare", COMPARE_HINT, studio.compare, tell_comparison, list(WAYS), 0, has_dial)
         results = [way for way in WAYS if way not in ("original", "map")]
@@ -301,12 +306,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     options = parser.parse_args(arguments)
     try:
-        models = {name: Model(getattr(options, name)) for name in ("mixed", "dogs")}
+        models, notes = load_models({name: getattr(options, name) for name in ("mixed", "dogs")})
     except WeightsError as error:
         logger.error("%s", error)
         return 1
+    for note in notes:
+        logger.warning("%s", note)
     try:
-        build(Studio(models)).launch(
+        build(Studio(models), notes).launch(
             server_name=options.host,
             server_port=options.port,
             max_file_size=MAX_FILE_SIZE,

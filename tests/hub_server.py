@@ -161,7 +161,7 @@ class Hub:
             while index < len(records) and records[index][:32] != b"\xff" * 32:
                 flags, count = (int.from_bytes(records[index][at : at + 4], "little") for at in (32, 36))
                 last = index + count * (2 if flags >> 31 else 1) + (flags >> 30 & 1)
-                if flags >> 30 & 1 and as_hex(records[last][:32]) == as_hex(bytes.fromhex(sha256)):
+                if flags >> 30 & 1 and as_hex(records[last][:32]) == sha256:
                     return as_hex(records[index][:32])
                 index = last + 1
         return None
