@@ -105,10 +105,10 @@ def model_card(facts: Facts) -> ModelCard:
             task_name="x4 super-resolution",
             dataset_type="photos",
             dataset_name=f"{facts.validation_photos} validation photos",
+            dataset_args={"protocol": PROTOCOL},
             metric_type=metric.split("_")[0],
             metric_name=METRICS[metric].label,
             metric_value=round(value, METRICS[metric].digits),
-            metric_args={"protocol": PROTOCOL},
         )
         for metric, value in facts.scores.items()
         if math.isfinite(value)

@@ -8,6 +8,7 @@ through Xet stays in `folder`, where the client puts it itself (`casUrl=local://
 import base64
 import hashlib
 import json
+import os
 import re
 import threading
 import time
@@ -74,7 +75,8 @@ class Fault:
 
     Attributes:
         request: a regular expression that its method and path (`PUT /lfs/…`) begins with.
-        status: what is answered in its place; None to do as asked but cut the answer's body in the middle.
+        status: what is answered in its place; None to do as asked.
+        cut: whether the answer's body ends in the middle.
         times: how often.
         message: told in X-Error-Message.
         meanwhile: called when it happens.
@@ -82,6 +84,7 @@ class Fault:
 
     request: str
     status: int | None = 503
+    cut: bool = False
     times: int = 1
     message: str = "made to fail"
     meanwhile: Callable[[], object] = lambda: None
@@ -141,6 +144,12 @@ class Hub:
         sha256 = hashlib.sha256(content).hexdigest()
         self.large[sha256] = content
         return File(content, len(content), sha256)
+
+    def environment(self, home: Path, token: str | None = "hf_of_me", *, xet: bool = False) -> dict[str, str]:
+        """For a process whose clients are to ask this Hub, with a cache of its own."""
+        mine = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
+        mine |= {"HF_HUB_DISABLE_XET": "" if xet else "1", "HF_TOKEN": token or ""}
+        return {**os.environ, **mine}
 
     def fault(self, request: str) -> Fault | None:
         """The fault that this request is to suffer, if any."""
@@ -246,9 +255,8 @@ def make_handler(hub: Hub, serve: Callable[[Request], Reply]) -> type[BaseHTTPRe
                 self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(content[: len(content) // 2] if fault and not fault.status else content)
-            if fault and not fault.status:
-                self.close_connection = True
+                self.wfile.write(content[: len(content) // 2] if fault and fault.cut else content)
+            self.close_connection |= bool(fault and fault.cut)
 
         do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_one  # noqa: N815
 
