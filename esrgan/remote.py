@@ -12,6 +12,7 @@ from huggingface_hub.errors import (
     HFValidationError,
     HTTPError,
     LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -64,6 +65,8 @@ def explain(error: BaseException) -> str:
     for cause in _causes(error):
         if isinstance(cause, HFValidationError):
             return "a Hub id is spelt owner/name, of letters, digits, '-', '_' and '.'"
+        if isinstance(cause, OfflineModeIsEnabled):
+            return "HF_HUB_OFFLINE keeps from asking"
         if isinstance(cause, LocalTokenNotFoundError):
             return f"you are not logged in: {LOG_IN}"
         if isinstance(cause, RepositoryNotFoundError):

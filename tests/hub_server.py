@@ -120,7 +120,7 @@ class Hub:
     def __enter__(self) -> "Hub":
         for server in self.servers:
             server.daemon_threads = True
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

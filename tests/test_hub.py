@@ -297,11 +297,17 @@ def test_a_download_that_broke_off_is_taken_up_again(online: Hub, run: Path, fau
     assert not fault.times, "nothing broke off"
 
 
-def test_a_hub_that_is_down_is_told_apart_from_one_that_refuses(online: Hub, run: Path) -> None:
+def test_a_hub_that_is_down_is_told_apart_from_one_that_refuses(
+    online: Hub, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(gather(run), "me/dogs")
-    online.faults = [Fault("HEAD .*", 503, times=100)]
-    with pytest.raises(HubUnreachable, match=r"^me/dogs: not to be had from the Hub; .*\.$"):
+    online.faults = [Fault("HEAD .*", 520)]  # 503 would be asked for again for half a minute
+    with pytest.raises(HubUnreachable, match=r"^me/dogs: not to be had from the Hub; .* \(520\); try again later\.$"):
         Generator.from_pretrained("me/dogs")
+    with monkeypatch.context() as patched:
+        patched.setattr(constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(HubUnreachable, match=r"HF_HUB_OFFLINE keeps from asking\.$"):
+            Generator.from_pretrained("me/dogs")
     online.faults = [Fault("HEAD .*", 403)]
     with pytest.raises(WeightsError, match="the token may not do that") as refused:
         Generator.from_pretrained("me/dogs")
@@ -316,7 +322,7 @@ def test_a_hub_that_is_down_is_told_apart_from_one_that_refuses(online: Hub, run
     with pytest.raises(HubUnreachable, match="not in the cache, and the Hub was not to be asked"):
         Generator.from_pretrained("me/dogs", local_files_only=True)
     Generator.from_pretrained("me/dogs")  # a failed one leaves nothing that is in the way
-    online.faults = [Fault(".*", 503, times=100)]
+    online.faults = [Fault(".*", 520, times=100)]
     for options in ({}, {"local_files_only": True}):
         assert same(Generator.from_pretrained("me/dogs", **options), Generator.from_pretrained(run / "gan"))
 
