@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -22,6 +22,10 @@ RECIPES = {
     "(https://doi.org/10.5220/0012804200003885)",
 }
 FOLDER = "path/to/this/folder"
+PICTURES = {
+    "plate.png": "Samples beside bicubic and the truth",
+    "curves.png": "Losses and measurements of the training",
+}
 NOTES = ("<!-- Write your own notes below; publishing again keeps them. -->", "<!-- End of your own notes. -->")
 
 TEMPLATE = """---
@@ -154,15 +158,18 @@ def _tell_results(facts: Facts) -> str:
     return f"\n\nOn {photos}: {told}; bicubic's PSNR-Y is {facts.bicubic:.2f} dB. {PROTOCOL}"
 
 
-def published_card(card: str, repo_id: str, before: str) -> str:
+def published_card(card: str, repo_id: str, before: str, names: Collection[str] = ()) -> str:
     """A folder's card for the Hub: its snippet loads from there, and what was written by hand is kept.
 
     Args:
         card: the folder's.
         repo_id: where it is published.
         before: the card that is there, or nothing; its notes serve where `card` has none.
+        names: files that are published with it; pictures among them are shown.
     """
-    card, blank = card.replace(FOLDER, repo_id), "\n".join(NOTES)
+    shown = "".join(f"![{meaning}]({name})\n\n" for name, meaning in PICTURES.items() if name in names)
+    card = card.replace(FOLDER, repo_id).replace("## Limits", f"{shown}## Limits")
+    blank = "\n".join(NOTES)
     if not any(marker in card for marker in NOTES):
         card = f"{card}\n{blank}\n"
     kept = re.search("(.*)".join(map(re.escape, NOTES)), before, re.DOTALL)

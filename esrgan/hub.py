@@ -85,7 +85,7 @@ def publish(files: Files, repo_id: str, *, private: bool = False, collection: st
         before = ""
         if CARD_NAME in there:
             before = fetch(f"{repo_id}@{info.sha}", CARD_NAME).read_text()
-        card = published_card(files[CARD_NAME].decode(), repo_id, before)
+        card = published_card(files[CARD_NAME].decode(), repo_id, before, files)
         contents = {**files, CARD_NAME: card.encode()}
         gone = (there & {*MODEL_FILES, *RUN_FILES}) - contents.keys()
         address = commit(api, info, contents, gone, message="Publish a model")

@@ -1,5 +1,6 @@
 """What a model card says, to the Hub and to people."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,11 @@ def test_what_others_cannot_have_is_not_named(start: str | None, tmp_path: Path)
 def test_a_perfect_score_does_not_break_the_metadata() -> None:
     card = model_card(Facts(Esrgan(), "psnr", 1, "photos", "2", scores={"psnr_y": float("inf")}, bicubic=float("inf")))
     assert "inf" not in card.data.to_yaml()
+
+
+def test_pictures_that_are_published_are_shown() -> None:
+    card = published_card(str(model_card(FACTS)), "me/dogs", "", ["curves.png", "model.safetensors"])
+    assert re.findall(r"!\[.+\]\((.+)\)\n\n", card) == ["curves.png"]
 
 
 def test_notes_written_by_hand_survive() -> None:

@@ -37,7 +37,8 @@ def make_run(folder: Path, seed: int = 0) -> Path:
     model_card(Facts(Esrgan(), "gan", 10, "animals/dogs", "100")).save(folder / "gan" / "README.md")
     (folder / "gan" / "recipe.json").write_text(json.dumps({"recipe": "esrgan"}))
     (folder / "history.csv").write_text(f"stage,step,pixel\ngan,{seed},0.1\n")
-    Image.new("RGB", (8, 8)).save(folder / "curves.png")
+    for name in ("curves.png", "plate.png"):
+        Image.new("RGB", (8, 8)).save(folder / name)
     return folder
 
 
