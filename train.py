@@ -22,7 +22,7 @@ from esrgan.hub import HubError, Uploads
 from esrgan.images import ImageError, find_images
 from esrgan.machine import keep_freed_memory
 from esrgan.recipes import RECIPES, Esrgan
-from esrgan.remote import HUB_ID, is_hub_id
+from esrgan.remote import HUB_ID
 from esrgan.training import Options, Stopped, Trainer, make_accelerator
 from esrgan.weights import WeightsError
 
@@ -149,7 +149,7 @@ def main() -> int:
         for path in validation:
             read_truth(path)
         source = options.dataset_name or options.train_data_dir
-        from_hub = options.dataset_name is not None and is_hub_id(source)
+        from_hub = not Path(source).exists()
         uploads = None
         if options.push_to_hub and accelerator.is_main_process:
             uploads = Uploads(options.output_dir, options.hub_model_id, private=options.hub_private_repo)

@@ -74,7 +74,7 @@ def publish(files: Files, repo_id: str, *, private: bool = False, collection: st
         The commit's address.
 
     Raises:
-        HubError: the Hub refuses, or cannot be reached; nothing is changed there then.
+        HubError: the Hub refuses, or cannot be reached; the files there are as before then.
     """
     with asking(repo_id) as api:
         api.create_repo(repo_id, private=private or None, exist_ok=True)

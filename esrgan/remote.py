@@ -23,6 +23,7 @@ from .weights import HubUnreachable, WeightsError
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]*[\w-]")
 # What the clients raise for what the Hub did, or something that answers in its place.
 HUB_ERRORS = (HTTPError, OSError, RuntimeError, ValueError)
+TOO_MANY = 429
 OWN_DISK = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS)
 LOG_IN = "run `hf auth login`, or set HF_TOKEN"
 
@@ -54,7 +55,8 @@ def fetch(source: str, name: str, **options: Any) -> Path:
         raise
     except HUB_ERRORS as error:
         status = _status(error)
-        kind = HubUnreachable if status is None or status >= 500 else WeightsError
+        refused = isinstance(error, HFValidationError) or (status and status != TOO_MANY and status < 500)
+        kind = WeightsError if refused else HubUnreachable
         if options.get("local_files_only"):
             raise kind(f"{source}: {name} is not in the cache, and the Hub was not to be asked.") from error
         raise kind(f"{source}: not to be had from the Hub; {explain(error)}.") from error
@@ -83,7 +85,8 @@ def explain(error: BaseException) -> str:
     if status == 412:
         return "somebody else changed the repository at the same time; do it again"
     if status:
-        return f"the Hub answers with an error ({status}); {'try again later' if status >= 429 else 'see its website'}"
+        advice = "try again later" if status >= TOO_MANY else "its website may tell more"
+        return f"the Hub answers with an error ({status}); {advice}"
     return f"{constants.ENDPOINT} cannot be reached, or the transfer broke off; try again later"
 
 

@@ -54,7 +54,11 @@ def test_without_hub_and_cache_the_bundled_models_serve_and_the_page_says_so(
 
 
 def test_only_a_hub_that_is_not_reached_is_made_up_for(published: Hub, tmp_path: Path) -> None:
-    for source, told in (("me/cats", "no such repository"), (str(tmp_path / "no"), "no such model")):
+    for source, told in (
+        ("me/cats", "no such repository"),
+        ("me/do--gs", "a Hub id is spelt owner/name"),
+        (str(tmp_path / "no"), "no such model"),
+    ):
         with pytest.raises(WeightsError, match=told):
             load_models(SOURCES | {"dogs": source})
 
