@@ -1,12 +1,15 @@
 """The page: compare two upscalers on a photo, or enlarge one.
 
-python app.py [--port 7860] [--mixed SOURCE] [--dogs SOURCE]
+python app.py [--port 7860] [--mixed SOURCE] [--dogs SOURCE] [--model cats=SOURCE]
 """
 
 import argparse
 import logging
 import os
+import re
 import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
 
 import gradio as gr
 
@@ -14,7 +17,7 @@ from esrgan import WeightsError
 from esrgan.batch_tab import add_batch_tab
 from esrgan.evaluation import PROTOCOL
 from esrgan.photo_tab import EXAMPLES, Job, add_photo_tab
-from esrgan.studio import COMPARE_PIXELS, UPSCALE_PIXELS, Model, Studio
+from esrgan.studio import COMPARE_PIXELS, RESERVED, UPSCALE_PIXELS, Studio, load_models
 from esrgan.wording import tell_comparison, tell_upscale
 
 MAX_FILE_SIZE = "30mb"
@@ -70,8 +73,8 @@ CSS = """
 logger = logging.getLogger("esrgan")
 
 
-def build(studio: Studio) -> gr.Blocks:
-    """The page."""
+def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
+    """The page; `notes` are shown on top."""
     ways = ("bicubic", *studio.models)
     jobs = (
         Job(
@@ -83,6 +86,8 @@ def build(studio: Studio) -> gr.Blocks:
         made: set[str] = set()
         page.temp_file_sets.append(made)  # for `delete_cache`: a generator's outputs escape Gradio's own bookkeeping
         gr.Markdown(INTRO)
+        for note in notes:
+            gr.Markdown(f"⚠️ {note}", elem_classes="note")
         for job in jobs:
             add_photo_tab(studio, job, made)
         add_batch_tab(studio, made)
@@ -90,6 +95,16 @@ def build(studio: Studio) -> gr.Blocks:
             gr.Markdown(ABOUT)
         gr.Markdown(FOOTER, elem_classes="footnote")
     return page.queue(max_size=QUEUE_LENGTH)
+
+
+def named(text: str) -> tuple[str, str]:
+    """NAME=SOURCE taken apart."""
+    name, equals, source = text.partition("=")
+    if not equals or not source or not re.fullmatch(r"[a-z][a-z0-9]*", name) or name in RESERVED:
+        raise argparse.ArgumentTypeError(
+            f"{text}: must be NAME=SOURCE, with a name of small letters and digits, and none of {', '.join(RESERVED)}"
+        )
+    return name, source
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -101,21 +116,31 @@ def main(arguments: list[str] | None = None) -> int:
         parser.add_argument(
             f"--{name}", metavar="SOURCE", default=os.environ.get(f"ESRGAN_{name.upper()}", name), help=source
         )
+    parser.add_argument(
+        "--model", type=named, action="append", metavar="NAME=SOURCE", default=[], help="one more model; repeatable"
+    )
+    parser.add_argument("--mcp", action="store_true", help="lend the page's endpoints to AI assistants as MCP tools")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     options = parser.parse_args(arguments)
+    if options.mcp and not find_spec("mcp"):
+        logger.error("--mcp: the package for it is not installed; pip install 'gradio[mcp]'.")
+        return 1
     try:
-        models = {name: Model(getattr(options, name)) for name in ("mixed", "dogs")}
+        models, notes = load_models({"mixed": options.mixed, "dogs": options.dogs, **dict(options.model)})
     except WeightsError as error:
         logger.error("%s", error)
         return 1
+    for note in notes:
+        logger.warning("%s", note)
     try:
-        build(Studio(models)).launch(
+        build(Studio(models), notes).launch(
             server_name=options.host,
             server_port=options.port,
             max_file_size=MAX_FILE_SIZE,
             allowed_paths=[str(EXAMPLES)],
             footer_links=["api", "settings"],
+            mcp_server=options.mcp,
             run_history=False,
             enable_monitoring=False,
             theme=THEME,

@@ -18,9 +18,11 @@ from datasets import IterableDataset
 from esrgan.checkpoints import TrainingError
 from esrgan.data import DataError, Photos, Stream, load_rows
 from esrgan.evaluation import read_truth
+from esrgan.hub import HubError, Uploads
 from esrgan.images import ImageError, find_images
 from esrgan.machine import keep_freed_memory
 from esrgan.recipes import RECIPES, Esrgan
+from esrgan.remote import HUB_ID
 from esrgan.training import Options, Stopped, Trainer, make_accelerator
 from esrgan.weights import WeightsError
 
@@ -77,6 +79,13 @@ def build_parser(recipe_name: str) -> argparse.ArgumentParser:
         "--mixed_precision", choices=("no", "fp16", "bf16"), help="default: accelerate's, or bf16 where native"
     )
     run.add_argument("--report_to", choices=("none", "tensorboard", "trackio", "wandb"), default="none", help="tracker")
+    hub = parser.add_argument_group("Hugging Face Hub", "The token is that of `hf auth login` or HF_TOKEN.")
+    hub.add_argument("--push_to_hub", action="store_true", help="publish the model, with its card and curves")
+    hub.add_argument("--hub_model_id", metavar="ID", help="where to: owner/name")
+    hub.add_argument("--hub_private_repo", action="store_true", help="nobody else may see it")
+    hub.add_argument(
+        "--hub_strategy", choices=("end", "checkpoint"), default="end", help="once, or also beside the training"
+    )
     settings = parser.add_argument_group(f"recipe {recipe_name}")
     for field in dataclasses.fields(recipe):
         settings.add_argument(
@@ -97,6 +106,8 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Esrga
     name = first.parse_known_args(arguments)[0].recipe
     parser = build_parser(name)
     options = parser.parse_args(arguments)
+    if options.push_to_hub and not HUB_ID.fullmatch(options.hub_model_id or ""):
+        parser.error("--push_to_hub: needs --hub_model_id owner/name")
     fields = dataclasses.fields(RECIPES[name])
     try:
         return options, RECIPES[name](**{field.name: getattr(options, field.name) for field in fields})
@@ -137,11 +148,17 @@ def main() -> int:
         validation = validation[: options.max_validation_samples]
         for path in validation:
             read_truth(path)
+        source = options.dataset_name or options.train_data_dir
+        from_hub = not Path(source).exists()
+        uploads = None
+        if options.push_to_hub and accelerator.is_main_process:
+            uploads = Uploads(options.output_dir, options.hub_model_id, private=options.hub_private_repo)
         trainer = Trainer(
             recipe,
             Options(
                 output_dir=options.output_dir,
-                data_name=options.dataset_name or "/".join(Path(options.train_data_dir).resolve().parts[-2:]),
+                data_name=source if from_hub else "/".join(Path(source).resolve().parts[-2:]),
+                is_hub_dataset=from_hub,
                 validation=tuple(validation),
                 validation_steps=options.validation_steps,
                 checkpointing_steps=options.checkpointing_steps,
@@ -152,13 +169,16 @@ def main() -> int:
             ),
             photos,
             accelerator,
+            uploads.start if uploads and options.hub_strategy == "checkpoint" else None,
         )
         trainer.train()
         accelerator.end_training()
+        if uploads:
+            logging.getLogger("esrgan").info("published: %s", uploads.finish())
     except Stopped as stopped:
         sys.stderr.write(f"\n{stopped}\n")
         return 130
-    except (DataError, ImageError, OSError, TrainingError, WeightsError) as error:
+    except (DataError, HubError, ImageError, OSError, TrainingError, WeightsError) as error:
         sys.stderr.write(f"\ntrain.py: {error}\n")
         return 1
     return 0

@@ -1,7 +1,9 @@
-"""Upscale photos, and measure generators, from the command line.
+"""Upscale photos, measure generators, and publish them, from the command line.
 
 python -m esrgan upscale photo.jpg folder/ -o upscaled/ --model dogs
 python -m esrgan evaluate --data photos/ --models mixed dogs
+python -m esrgan publish runs/mine --repo me/esrgan-x4-dogs
+python -m esrgan deploy-space me/animal-esrgan --mixed me/esrgan-x4-mixed --dogs me/esrgan-x4-dogs
 """
 
 import argparse
@@ -18,7 +20,9 @@ from .evaluation import Method, bicubic, evaluate
 from .figures import draw_differences, draw_plate
 from .files import replacing
 from .generator import SCALE, Generator
+from .hub import HubError, gather, publish
 from .images import ImageError, find_images, read_image, write_image
+from .space import deploy, write_bundle
 from .upscaler import Upscaler
 from .weights import WeightsError
 
@@ -70,6 +74,29 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="gets table.md, scores.json (photo by photo), differences.png and plate.png (crops side by side)",
     )
     evaluation.set_defaults(run=run_evaluate)
+
+    token = "The token is that of `hf auth login`, or HF_TOKEN."
+    publishing = commands.add_parser(
+        "publish",
+        help="put a model on the Hub",
+        description=f"Put a training's model on the Hub, in one commit. {token}",
+    )
+    publishing.add_argument("folder", type=Path, metavar="FOLDER", help="a training's --output_dir, or a model folder")
+    publishing.add_argument("--repo", required=True, metavar="ID", help="owner/name; made if it is not there")
+    publishing.add_argument("--private", action="store_true", help="nobody else may see it")
+    publishing.add_argument("--collection", metavar="TITLE", help="the owner's collection to add it to")
+    publishing.set_defaults(run=run_publish)
+
+    space = commands.add_parser(
+        "deploy-space", help="put the page on a Space", description=f"Put the page on a Hugging Face Space. {token}"
+    )
+    space.add_argument("space", metavar="ID", help="owner/name of the Space; made if it is not there")
+    for name in ("mixed", "dogs"):
+        space.add_argument(f"--{name}", required=True, metavar="ID", help=f"Hub id of the {name} model")
+    space.add_argument("--private", action="store_true", help="nobody else may see it")
+    space.add_argument("--zero-gpu", action="store_true", help="for ZeroGPU in place of a CPU")
+    space.add_argument("--dry-run", type=Path, metavar="DIR", help="only write what would be uploaded")
+    space.set_defaults(run=run_deploy_space)
     return parser.parse_args(arguments)
 
 
@@ -141,6 +168,24 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_publish(options: argparse.Namespace) -> int:
+    """Publish, and write the commit's address to standard output."""
+    address = publish(gather(options.folder), options.repo, private=options.private, collection=options.collection)
+    sys.stdout.write(f"{address}\n")
+    return 0
+
+
+def run_deploy_space(options: argparse.Namespace) -> int:
+    """Deploy, and write the Space's address to standard output."""
+    models = {"mixed": options.mixed, "dogs": options.dogs}
+    if options.dry_run:
+        write_bundle(options.dry_run, models, zero_gpu=options.zero_gpu)
+    else:
+        address = deploy(options.space, models, private=options.private, zero_gpu=options.zero_gpu)
+        sys.stdout.write(f"{address}\n")
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -148,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         return options.run(options)
-    except (ImageError, OSError, WeightsError) as error:
+    except (HubError, ImageError, OSError, WeightsError) as error:
         logger.error("%s", error)
         return 1
 

@@ -14,6 +14,7 @@ from .images import write_image
 from .page import DETAIL_HINT, MODELS, QUIET, STOPPED, Answer, check_detail, failure, make_folder
 from .studio import Studio
 from .wording import tell_batch, tell_progress
+from .zero_gpu import on_gpu
 
 MOST_PHOTOS = 50
 HINT = f"The research question, on your own photos: does the specialist win? Up to {MOST_PHOTOS} photos."
@@ -43,6 +44,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
                     archive = gr.DownloadButton("Save all pictures and figures (zip)")
                     tables = gr.Markdown(elem_classes="figures")
 
+    @on_gpu
     def run(photos: list[dict[str, Any]] | None, detail: float) -> Iterator[Answer]:
         check_detail(detail)
         paths = [Path(photo["path"]) for photo in photos or [] if photo["path"]]

@@ -6,17 +6,17 @@ import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import torch
-from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
+from huggingface_hub import HfApi
+from huggingface_hub.errors import RemoteEntryNotFoundError
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .files import replacing
+from .remote import fetch, is_hub_id
 from .weights import NoSuchStage, WeightsError, load_strictly, read_config, read_weights
 
 SCALE = 4
@@ -121,7 +121,7 @@ class Generator(nn.Module):
 
         Args:
             source: a bundled name (`mixed`, `dogs`), a folder with `config.json` and `model.safetensors`, a
-                `.safetensors` file with BasicSR's key names, or a Hub id.
+                `.safetensors` file with BasicSR's key names, or a Hub id, also as `owner/name@revision`.
             stage: which of a folder's weights: `gan` for `model.safetensors`, as by default; `psnr` for those of the
                 L1 stage beside it, `model.psnr.safetensors`; a number from 0 (psnr) to 1 (gan) for a blend of both.
             revision: branch, tag or commit of a Hub id.
@@ -132,7 +132,8 @@ class Generator(nn.Module):
 
         Raises:
             WeightsError: not there or not to be had, not safetensors, or not this architecture's keys and shapes;
-                its subclass `NoSuchStage` where only the stage is not there.
+                its subclass `NoSuchStage` where only the stage is not there, `HubUnreachable` where the Hub cannot be
+                reached and the cache does not have it.
             ValueError: `stage` is neither a name nor in 0..1.
         """
         names = _weight_names(stage)
@@ -147,33 +148,29 @@ class Generator(nn.Module):
                 if not path.is_file():
                     kind = NoSuchStage if path.name == PSNR_NAME else WeightsError
                     raise kind(f"{place}: no {path.name} in this folder; {NEEDED[path.name]}.")
-        elif not re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-]", str(source)):
+        elif not is_hub_id(source):
             raise WeightsError(
                 f"{source}: no such model; give a folder, a .safetensors file, a Hub id such as owner/name, "
                 f"or a bundled name ({', '.join(BUNDLED) or 'none is installed'})."
             )
         else:
-            download = partial(
-                hf_hub_download,
-                str(source),
-                revision=revision,
-                token=token,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-            )
+            options = {
+                "revision": revision,
+                "token": token,
+                "cache_dir": cache_dir,
+                "force_download": force_download,
+                "local_files_only": local_files_only,
+            }
             files = []
             try:
                 for name in (CONFIG_NAME, *names):
-                    files.append(Path(download(name)))
+                    files.append(fetch(str(source), name, **options))
             except RemoteEntryNotFoundError as error:
                 kind = NoSuchStage if name == PSNR_NAME else WeightsError
                 raise kind(
                     f"{source}: no {name} there; {NEEDED[name]}. "
                     "Other formats are not opened, as a pickle can run code."
                 ) from error
-            except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-                raise WeightsError(f"{source}: not to be had from the Hub. {str(error).splitlines()[0]}") from error
         config = read_config(files[0], list(inspect.signature(cls).parameters))
         generators = [load_strictly(cls(**config), read_weights(path), path) for path in files[1:]]
         return blend(*generators, amount=stage) if isinstance(stage, float | int) else generators[0]

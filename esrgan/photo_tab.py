@@ -18,6 +18,7 @@ from .images import ImageError, write_image
 from .page import DETAIL_HINT, MODELS, QUIET, STOPPED, Answer, check_detail, failure, make_folder
 from .studio import Box, Figures, Step, Studio
 from .wording import label, tell_progress
+from .zero_gpu import on_gpu
 
 EXAMPLES = Path(__file__).parent / "examples"
 CACHED_RESULTS = 32
@@ -155,6 +156,7 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
     box = gr.State(None)
     cached: OrderedDict[tuple[str, ...], tuple[Figures, Paths]] = OrderedDict()
 
+    @on_gpu
     def run(photo: Photo, detail: float) -> Iterator[Answer]:
         if not photo or not photo["path"]:
             raise failure("Choose a photo first, or click an animal.")

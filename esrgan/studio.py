@@ -9,16 +9,17 @@ from PIL import Image
 
 from . import metrics
 from .evaluation import bicubic
-from .generator import SCALE, Generator, blend
+from .generator import BUNDLED, SCALE, Generator, blend
 from .images import ImageError, crop_to_multiple, read_image, shrink
 from .maps import draw_winner
 from .upscaler import Upscaler
-from .weights import NoSuchStage
+from .weights import HubUnreachable, NoSuchStage
 
 COMPARE_PIXELS = 4_000_000
 UPSCALE_PIXELS = 1_000_000
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
 CONTEXT = 16
+RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map")  # names that a further model cannot have
 
 Figures = dict[str, Any]
 Pictures = dict[str, Image.Image]
@@ -58,7 +59,7 @@ class Model:
         self.gan = Generator.from_pretrained(source)
         try:
             self.psnr = Generator.from_pretrained(source, stage="psnr")
-        except NoSuchStage:
+        except (NoSuchStage, HubUnreachable):  # the latter where only the other is in the cache
             self.psnr = self.gan
         self.at = lru_cache(maxsize=2)(self._at)
 
@@ -69,6 +70,30 @@ class Model:
 
     def _at(self, detail: float) -> Upscaler:
         return Upscaler(blend(self.psnr, self.gan, amount=detail) if self.has_dial else self.gan)
+
+
+def load_models(sources: Mapping[str, str]) -> tuple[dict[str, Model], list[str]]:
+    """The page's models; the bundled one of the same name in place of one that the Hub does not give.
+
+    Args:
+        sources: what `Generator.from_pretrained` takes, by the models' names.
+
+    Returns:
+        The models, and a sentence for each that was replaced.
+
+    Raises:
+        WeightsError: one cannot be loaded for another reason than a Hub that cannot be reached.
+    """
+    models, notes = {}, []
+    for name, source in sources.items():
+        try:
+            models[name] = Model(source)
+        except HubUnreachable as error:  # noqa: PERF203
+            if name not in BUNDLED:
+                raise
+            models[name] = Model(name)
+            notes.append(f"{name.capitalize()} is the model that comes with this page, not the one asked for. {error}")
+    return models, notes
 
 
 class Studio:

@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
-from .cards import model_card
+from .cards import Facts, model_card
 from .checkpoints import Checkpoints, Progress, TrainingError
 from .convert import read_any
 from .crops import Sample, make_loader
@@ -54,6 +55,7 @@ class Options:
             `gan-best/` (the one with the highest validation PSNR-Y, or lowest LPIPS in the adversarial stage),
             `recipe.json`, `history.csv`, `curves.png` and `checkpoints/`.
         data_name: what the model card calls the training data.
+        is_hub_dataset: whether that is its Hub id.
         validation: paths of photos that the averaged weights are measured on.
         validation_steps: steps between two measurements.
         checkpointing_steps: steps between two checkpoints.
@@ -65,6 +67,7 @@ class Options:
 
     output_dir: Path
     data_name: str = "photos"
+    is_hub_dataset: bool = False
     validation: tuple[Path, ...] = ()
     validation_steps: int = 500
     checkpointing_steps: int = 500
@@ -131,13 +134,22 @@ class Trainer:
         options: where, and what to keep.
         photos: what to learn from.
         accelerator: on what; see `make_accelerator`.
+        on_checkpoint: called with the stage's model folder, as it is now, by the main process after each checkpoint.
     """
 
-    def __init__(self, recipe: Esrgan, options: Options, photos: Photos | Stream, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        recipe: Esrgan,
+        options: Options,
+        photos: Photos | Stream,
+        accelerator: Accelerator,
+        on_checkpoint: Callable[[Path], None] | None = None,
+    ) -> None:
         self.recipe = recipe
         self.options = options
         self.accelerator = accelerator
         self.photos = photos
+        self.on_checkpoint = on_checkpoint
         self.history = History(options.output_dir)
         self.checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
         self.best = -math.inf
@@ -255,6 +267,9 @@ class Trainer:
                     if accelerator.is_main_process:
                         self.history.write()  # before: rows too many are dropped by a resume, missing ones are lost
                     self.checkpoints.save(accelerator, Progress(stage.name, step, self.best))
+                    if self.on_checkpoint and accelerator.is_main_process:
+                        self._keep(stage.name)
+                        self.on_checkpoint(options.output_dir / stage.name)
                 if stop:
                     raise Stopped(
                         f"stopped after step {step} of the {stage.name} stage, and saved; to go on, run the same "
@@ -325,18 +340,20 @@ class Trainer:
         self.averaged.module.save_pretrained(folder, psnr=psnr)  # type: ignore[operator]
         count = f"{len(self.photos)}" if isinstance(self.photos, Photos) else "a stream of"
         last = self.history.rows[-1]
-        card = model_card(
-            self.recipe,
-            last["stage"],
-            last["step"] + (self.recipe.psnr_steps if last["stage"] == "gan" else 0),
-            self.options.data_name,
-            count,
-            last.get("validation_psnr_y"),
-            last.get("bicubic_psnr_y"),
-            self.options.init_from,
+        facts = Facts(
+            recipe=self.recipe,
+            stage=last["stage"],
+            steps=last["step"] + (self.recipe.psnr_steps if last["stage"] == "gan" else 0),
+            data=self.options.data_name,
+            photos=count,
+            is_hub_dataset=self.options.is_hub_dataset,
+            init_from=self.options.init_from,
+            scores={metric: last[key] for metric in METRICS if (key := f"validation_{metric}") in last},
+            bicubic=last.get("bicubic_psnr_y"),
+            validation_photos=len(self.options.validation),
         )
         with replacing(folder / "README.md") as path:
-            card.save(path)
+            model_card(facts).save(path)
         with replacing(folder / "recipe.json") as path:
             path.write_text(json.dumps(self._recipe_table, indent=2) + "\n")
 

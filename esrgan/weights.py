@@ -20,6 +20,10 @@ class NoSuchStage(WeightsError):
     """A model that is sound, but was kept without the weights of the stage that was asked for."""
 
 
+class HubUnreachable(WeightsError):
+    """The Hub cannot be reached, and what was asked of it is not in the cache."""
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file, as float32."""
     try:

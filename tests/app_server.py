@@ -47,16 +47,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """The application with tiny models, started away from the repository's root, until the block ends."""
-    sources = tiny_models(folder)
+def running(script: Path, folder: Path, environment: dict[str, str], *options: str) -> Iterator[str]:
+    """The address of an application that is started in `folder`, where its `log` goes, until the block ends."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    arguments = ["--port", str(port), *(f"--{name}={path}" for name, path in sources.items())]
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "served")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, ROOT / "app.py", *arguments], cwd=folder, env=environment, stdout=log, stderr=log
+            [sys.executable, script, "--port", str(port), *options],
+            cwd=folder,
+            env=environment | {"GRADIO_TEMP_DIR": str(folder / "served")},
+            stdout=log,
+            stderr=log,
         )
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -68,8 +69,17 @@ def serving(folder: Path) -> Iterator[Server]:
                 assert process.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < deadline, "the application did not start"
                 time.sleep(0.3)
-        models = {name: Model(path) for name, path in sources.items()}
-        yield Server(url, folder / "log", folder, models)
+        yield url
     finally:
         process.terminate()
         process.wait(30)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """The application with tiny models, started away from the repository's root, until the block ends."""
+    sources = tiny_models(folder)
+    options = (f"--{name}={path}" for name, path in sources.items())
+    with running(ROOT / "app.py", folder, dict(os.environ), *options) as url:
+        models = {name: Model(path) for name, path in sources.items()}
+        yield Server(url, folder / "log", folder, models)

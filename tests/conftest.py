@@ -3,9 +3,14 @@
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from hub_server import Hub
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -41,3 +46,28 @@ def vgg() -> None:
     home = Path(os.environ.get("TORCH_HOME", Path.home() / ".cache" / "torch"))
     if not list((home / "hub" / "checkpoints").glob("vgg19-dcbb9e9d.pth")):
         pytest.skip("needs torchvision's VGG19 weights, in ../shared/torch_home or downloaded")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> "Iterator[Hub]":
+    """A Hub of our own."""
+    from hub_server import Hub
+
+    with Hub(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def online(hub: "Hub", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Hub":
+    """The same, asked by this process's clients: as `me`, with an empty cache, without Xet."""
+    from huggingface_hub import constants
+
+    monkeypatch.setenv("HF_TOKEN", "hf_of_me")
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    return hub

@@ -1,0 +1,157 @@
+"""The page with models of the Hub, and on a Space."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_server import running, tiny_models
+from conftest import EXAMPLES, ROOT
+from gradio_client import Client, handle_file
+from hub_server import Fault, Hub
+from huggingface_hub import SpaceCard, constants
+from PIL import Image
+
+import app
+from esrgan import zero_gpu
+from esrgan.__main__ import main
+from esrgan.evaluation import measure, read_truth
+from esrgan.generator import BUNDLED, Generator
+from esrgan.studio import Model, Studio, load_models
+from esrgan.weights import WeightsError
+
+SOURCES = {"mixed": "me/mixed", "dogs": "me/dogs"}
+DEPLOY = ["deploy-space", "me/animals", "--mixed", "me/mixed", "--dogs", "me/dogs"]
+
+
+@pytest.fixture
+def published(online: Hub, tmp_path: Path) -> Hub:
+    """A Hub with both models, `dogs` for its owner alone."""
+    for name, folder in tiny_models(tmp_path / "models").items():
+        files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        online.add(SOURCES[name], files, private=name == "dogs")
+    return online
+
+
+@pytest.mark.skipif({"mixed", "dogs"} - BUNDLED.keys() != set(), reason="needs the bundled weights")
+def test_without_hub_and_cache_the_bundled_models_serve_and_the_page_says_so(
+    published: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert load_models(SOURCES)[1] == []
+    published.faults = [Fault("HEAD .*", 520, times=1000)]  # 503 would be asked for again for half a minute
+    assert load_models(SOURCES)[1] == []  # they are in the cache
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
+    models, notes = load_models(SOURCES | {"mixed": "mixed"})
+    assert models["dogs"].gan.config == Generator.from_pretrained("dogs").config
+    assert [note.split(" (520)")[0] for note in notes] == [
+        "Dogs is the model that comes with this page, not the one asked for. "
+        "me/dogs: not to be had from the Hub; the Hub answers with an error"
+    ]
+    told = [str(component["props"].get("value")) for component in app.build(Studio(models), notes).config["components"]]
+    assert sum(notes[0] in text for text in told) == 1
+
+
+def test_only_a_hub_that_is_not_reached_is_made_up_for(published: Hub, tmp_path: Path) -> None:
+    for source, told in (
+        ("me/cats", "no such repository"),
+        ("me/do--gs", "a Hub id is spelt owner/name"),
+        (str(tmp_path / "no"), "no such model"),
+    ):
+        with pytest.raises(WeightsError, match=told):
+            load_models(SOURCES | {"dogs": source})
+
+
+def test_one_stage_in_the_cache_is_enough_to_start(published: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    Generator.from_pretrained("me/dogs")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    model = Model("me/dogs")
+    assert not model.has_dial
+
+
+def test_a_space_gets_page_models_and_requirements(published: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(DEPLOY) == 0
+    assert capsys.readouterr().out == f"{published.url}/spaces/me/animals\n"
+    space = published["spaces/me/animals"]
+    commits = {name: published[source].commits[-1].oid for name, source in SOURCES.items()}
+    assert space.variables == {
+        "ESRGAN_MIXED": f"me/mixed@{commits['mixed']}",
+        "ESRGAN_DOGS": f"me/dogs@{commits['dogs']}",
+    }
+    files = space.commits[-1].files
+    card = SpaceCard((files["README.md"].content or b"").decode()).data.to_dict()
+    pinned = {line.partition("==")[0]: line.partition("==")[2] for line in (ROOT / "requirements.txt").open()}
+    assert (card["sdk"], card["sdk_version"], card["app_file"]) == ("gradio", pinned["gradio"].strip(), "app.py")
+    assert card["models"] == ["me/mixed", "me/dogs"]
+    assert card["preload_from_hub"] == [  # the private one cannot be
+        f"me/mixed config.json,model.psnr.safetensors,model.safetensors {commits['mixed']}"
+    ]
+    assert not [path for path in files if "__pycache__" in path or path.startswith(("tests/", "spaces/"))]
+
+    space.commit("old", files | {"esrgan/old.py": published.keep("esrgan/old.py", b"")})
+    assert main([*DEPLOY, "--zero-gpu"]) == 0
+    last = space.commits[-1]
+    assert last.changed == {"esrgan/old.py", "requirements.txt"}
+    required = (last.files["requirements.txt"].content or b"").decode().splitlines()
+    (torch,) = [line for line in required if line.startswith("torch==")]
+    assert (2, 8) <= tuple(map(int, torch.removeprefix("torch==").split(".")[:2])) <= (2, 11)
+    assert any(line.startswith("spaces") for line in required)
+
+
+def test_what_a_space_cannot_be_made_of_is_one_sentence(
+    published: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    published.add("me/empty", {"README.md": b""})
+    (tmp_path / "full" / "precious").mkdir(parents=True)
+    for command, told in (
+        ([*DEPLOY[:-1], "me/cats"], "me/cats: there is no such repository"),
+        ([*DEPLOY[:-1], "me/empty"], "me/empty: no config.json and no model.safetensors there; publish a model"),
+        (["deploy-space", "you/animals", *DEPLOY[2:]], "you/animals: the token may not do that"),
+        ([*DEPLOY, "--dry-run", str(tmp_path / "full")], "is there already; give a new folder"),
+    ):
+        assert main(command) == 1
+        assert told in caplog.records[-1].getMessage()
+    assert (tmp_path / "full" / "precious").is_dir()
+    assert ("spaces", "me/animals") not in published.repositories
+
+
+def test_the_bundle_alone_serves_the_models_of_the_hub(published: Hub, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    assert main([*DEPLOY, "--dry-run", str(bundle)]) == 0
+    assert not published.repositories.keys() & {("spaces", "me/animals")}
+    # What is bundled cannot be what answers.
+    shutil.rmtree(bundle / "esrgan" / "pretrained")
+    environment = published.environment(tmp_path / "home") | {"PYTHONPATH": str(bundle)}
+    environment |= {f"ESRGAN_{name.upper()}": source for name, source in SOURCES.items()}
+    Image.open(EXAMPLES / "cat_chelsea.png").crop((150, 80, 214, 128)).save(tmp_path / "cat.png")
+    with running(bundle / "app.py", bundle, environment) as url:
+        client = Client(url, verbose=False, download_files=tmp_path / "downloads")
+        figures, *files = client.predict(handle_file(tmp_path / "cat.png"), 1, api_name="/compare")
+    truth = read_truth(tmp_path / "cat.png")
+    for name in SOURCES:
+        upscaler = Model(tmp_path / "models" / name).at(1)
+        assert figures[name] == pytest.approx(measure(upscaler, truth), abs=1e-6), name
+    assert np.array_equal(np.asarray(Image.open(files[0])), np.asarray(truth))
+    assert "Traceback" not in (bundle / "log").read_text()
+
+
+@pytest.mark.skipif(hasattr(zero_gpu.spaces, "GPU"), reason="the package spaces is installed")
+def test_the_folder_spaces_alone_lends_no_gpu() -> None:
+    code = "import spaces, esrgan.zero_gpu as z; assert not hasattr(spaces, 'GPU'); assert z.on_gpu(len) is len"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_gpu_is_asked_for_by_the_pixels(tmp_path: Path) -> None:
+    def upload(name: str, width: int, height: int) -> dict[str, str]:
+        Image.new("L", (width, height)).save(tmp_path / name)
+        return {"path": str(tmp_path / name)}
+
+    small, large = upload("small.png", 100, 100), upload("large.png", 2000, 1500)
+    assert zero_gpu.duration(small, 0.5) == 15
+    assert zero_gpu.duration(large, 0.5) == 45
+    assert zero_gpu.duration([small, large, large]) == 75
+    assert zero_gpu.duration([large] * 50) == 120
+    (tmp_path / "text.png").write_text("no photo")
+    for nothing in (None, {"path": None}, {"path": str(tmp_path / "text.png")}, []):
+        assert zero_gpu.duration(nothing) == 15
