@@ -112,13 +112,10 @@ class Photo:
         Raises:
             ImageError: the format cannot hold it.
         """
-        format_ = check_target(path, self.colour.shape[1], self.colour.shape[0])
-        if quality is not None and format_ not in LOSSY:
-            raise ImageError(f"{path}: {format_} is lossless; a quality is for JPEG and WebP.")
+        height, width = self.colour.shape[:2]
+        format_ = check_target(path, width, height, self.bits, quality)
         kept = self.exif if exif else b""
         if self.bits == 16:
-            if format_ != "PNG":
-                raise ImageError(f"{path}: 16 bits a channel are written to PNG only.")
             with replacing(path) as beside:
                 write_png16(beside, self._channels(), self.icc, kept)
             return
@@ -147,11 +144,11 @@ class Photo:
         return colour if self.alpha is None else np.dstack([colour, self.alpha])
 
 
-def check_target(path: Path, width: int, height: int) -> str:
-    """The format in which a photo of this size will be written.
+def check_target(path: Path, width: int, height: int, bits: int, quality: int | None) -> str:
+    """The format in which such a photo will be written; arguments as for `Photo`.
 
     Raises:
-        ImageError: it is none of those, or cannot be so large.
+        ImageError: that format is not for photos, or cannot hold it.
     """
     format_ = format_of(path)
     if format_ not in LARGEST_SIDES:
@@ -160,6 +157,10 @@ def check_target(path: Path, width: int, height: int) -> str:
         raise ImageError(
             f"{path}: {width} x {height} pixels; {format_} has at most {LARGEST_SIDES[format_]} a side, PNG has more."
         )
+    if bits == 16 and format_ != "PNG":
+        raise ImageError(f"{path}: 16 bits a channel are written to PNG only.")
+    if quality is not None and format_ not in LOSSY:
+        raise ImageError(f"{path}: {format_} is lossless; a quality is for JPEG and WebP.")
     return format_
 
 

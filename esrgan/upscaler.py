@@ -109,7 +109,7 @@ class Upscaler:
         Raises:
             ValueError: the photo is not RGB.
             WeightsError: the result is not finite.
-            RuntimeError: not even a tile of twice the overlap fits into memory.
+            MemoryError: not even a tile of little more than the overlap fits into memory.
         """
         if isinstance(image, Image.Image) and image.mode != "RGB":
             raise ValueError(f"the photo's mode is {image.mode}; convert it to RGB first")
@@ -143,9 +143,11 @@ class Upscaler:
         try:
             return self._compute(tile, bits)
         except (RuntimeError, MemoryError) as error:
-            half = max(tile.shape[:2]) // 2
-            if not is_out_of_memory(error) or half <= 2 * self.overlap:
+            if not is_out_of_memory(error):
                 raise
+            half = max(tile.shape[:2]) // 2
+            if half <= 2 * self.overlap:
+                raise MemoryError(f"no memory for a tile of {2 * half} pixels; lower the overlap.") from error
         self.tile = half
         if self.device.type != "cpu":
             torch.accelerator.empty_cache()

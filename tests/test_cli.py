@@ -1,6 +1,7 @@
 """`python -m esrgan`, in processes of its own, on good files and bad ones."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,12 +57,71 @@ def test_one_bad_file_is_named_and_does_not_stop_the_rest(photos, model, tmp_pat
     assert (tmp_path / "out" / "cat.png").is_file()
 
 
+def test_what_is_there_is_skipped_and_upscaled_again_when_asked(photos, model, tmp_path) -> None:
+    out = photos / "out"  # below the folder that is read: its results are no photos to upscale
+    assert run("upscale", photos, "-o", out, "--model", model).returncode == 0
+    (out / "cat.png").write_text("mine")
+    (out / "more" / "eye.png").unlink()
+    done = run("upscale", photos, "-o", out, "--model", model)
+    assert done.returncode == 0, done.stderr
+    assert "1 photo upscaled by 4" in done.stderr
+    assert "1 skipped, as they are there already" in done.stderr
+    assert (out / "cat.png").read_text() == "mine"
+    assert (out / "more" / "eye.png").is_file()
+    assert "2 photos upscaled" in run("upscale", photos, "-o", out, "--model", model, "--overwrite").stderr
+    assert Image.open(out / "cat.png").size == (240, 160)
+    assert len([path for path in out.rglob("*") if path.is_file()]) == 2
+
+
+def test_format_quality_and_what_is_kept_are_options(photos, model, tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "Maker", 6
+    Image.open(photos / "cat.png").convert("L").save(photos / "cat.png", exif=exif)
+    options = ["--format", "jpeg", "--quality", "60", "--tile", "40", "--overlap", "4"]
+    done = run("upscale", photos, "-o", tmp_path / "out", "--model", model, *options)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "out" / "cat.jpg") as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "L", (160, 240))
+        assert dict(image.getexif()) == {0x010F: "Maker"}
+        size = (tmp_path / "out" / "cat.jpg").stat().st_size
+    options = ["--bits", "16", "--no_exif", "--ensemble"]
+    assert run("upscale", photos / "cat.png", "-o", tmp_path / "cat.png", "--model", model, *options).returncode == 0
+    with Image.open(tmp_path / "cat.png") as image:
+        assert image.mode == "I;16"
+        assert not image.getexif()
+    assert size < 0.3 * (tmp_path / "cat.png").stat().st_size
+
+
+def test_two_processes_share_the_photos_and_a_bad_one_stops_neither(photos, model, tmp_path) -> None:
+    photo = Image.open(photos / "cat.png")
+    for i in range(4):
+        photo.save(photos / f"a{i}.png")
+    (photos / "aa.png").write_text("this is no photo")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "esrgan", "upscale"]
+    done = subprocess.run(
+        [*command, str(photos), "-o", str(tmp_path / "out"), "--model", str(model)],
+        cwd=ROOT,
+        env=os.environ | {"MASTER_PORT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("6 photos upscaled by 4") == 1
+    assert "by 2 processes" in done.stderr
+    assert done.stderr.count("aa.png: not an image") == 1
+    found = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert found == {"a0.png", "a1.png", "a2.png", "a3.png", "cat.png", "eye.png"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["upscale", "EMPTY", "-o", "out"], "no images in this folder"),
         (["upscale", "PHOTO", "PHOTO2", "-o", "one.png"], "a file name serves for one photo only"),
         (["upscale", "PHOTO", "-o", "out", "--model", "nonesuch"], "nonesuch: no such model"),
+        (["upscale", "PHOTO", "-o", "one.png", "--format", "webp"], "its extension says the format"),
+        (["upscale", "PHOTO", "-o", "out", "--quality", "50"], "PNG is lossless"),
         (["evaluate", "--data", "EMPTY"], "no images in this folder"),
         (["evaluate", "--data", "MISSING"], "no such file or folder"),
         (["evaluate", "--data", "PHOTO", "--models", "EMPTY"], "no config.json in this folder"),
