@@ -1,8 +1,10 @@
-"""Upscale photos, and measure generators, from the command line.
+"""Upscale photos, measure generators, and bring them into other formats, from the command line.
 
 python -m esrgan upscale photo.jpg folder/ -o upscaled/ --model dogs
 accelerate launch -m esrgan upscale folder/ -o upscaled/
 python -m esrgan evaluate --data photos/ --models mixed dogs
+python -m esrgan convert RealESRGAN_x4plus.pth x4plus/
+python -m esrgan export --onnx dogs.onnx --model dogs
 """
 
 import argparse
@@ -19,8 +21,9 @@ from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from .batch import find_targets, upscale_file
-from .convert import read_any
+from .convert import read_any, read_checkpoint
 from .evaluation import Method, bicubic, evaluate
+from .export import ExportError, export_onnx
 from .figures import draw_differences, draw_plate
 from .files import replacing
 from .generator import SCALE, Generator
@@ -100,6 +103,24 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="gets table.md, scores.json (photo by photo), differences.png and plate.png (crops side by side)",
     )
     evaluation.set_defaults(run=run_evaluate)
+
+    convert = commands.add_parser(
+        "convert",
+        help="published weights to a model folder",
+        description="Read published ESRGAN or Real-ESRGAN x4 weights, and write config.json and model.safetensors.",
+    )
+    convert.add_argument("input", type=Path, metavar="IN", help="a .pth or .safetensors file, under any key names")
+    convert.add_argument("output", type=Path, metavar="OUT", help="a folder")
+    convert.set_defaults(run=run_convert)
+
+    export = commands.add_parser(
+        "export",
+        help="a model as ONNX",
+        description="Write a model as ONNX, for photos of any size, once onnxruntime has given what PyTorch gives.",
+    )
+    export.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="where to")
+    export.add_argument("--model", default="mixed", help=f"{source} (default: %(default)s)")
+    export.set_defaults(run=run_export)
     options = parser.parse_args(arguments)
     if options.run is run_upscale and not 0 <= 2 * options.overlap < options.tile:
         upscale.error("--tile must be larger than twice --overlap")
@@ -185,6 +206,21 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_convert(options: argparse.Namespace) -> int:
+    """Convert, and say what it is."""
+    generator = read_checkpoint(options.input)
+    generator.save_pretrained(options.output)
+    logger.info("%s: a generator of %d blocks, from %s", options.output, generator.config["num_blocks"], options.input)
+    return 0
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Export, and say how near it is."""
+    difference = export_onnx(load(options.model), options.onnx)
+    logger.info("%s: within %.1g of PyTorch", options.onnx, difference)
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -192,7 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         return options.run(options)
-    except (ImageError, OSError, WeightsError) as error:
+    except (ExportError, ImageError, OSError, WeightsError) as error:
         logger.error("%s", error)
         return 1
 
