@@ -27,17 +27,23 @@ def find_targets(inputs: list[Path], output: Path, extension: str | None = None)
             raise ImageError(f"{output}: a file name serves for one photo only; give a folder.")
         if extension:
             raise ImageError(f"{output}: its extension says the format; leave --format out, or give a folder.")
-        return [(inputs[0], output)]
-    targets: dict[Path, Path] = {}
-    for given in inputs:
-        for path in find_images(given) if given.is_dir() else [given]:
-            if given.is_dir() and output.resolve() in path.resolve().parents and output.resolve() != given.resolve():
-                continue
-            inside = path.relative_to(given) if given.is_dir() else Path(path.name)
-            target = (output / inside).with_suffix(extension or ".png")
-            if target in targets:
-                raise ImageError(f"{path} and {targets[target]} would both become {target}; upscale them apart.")
-            targets[target] = path
+        targets = {output: inputs[0]}
+    else:
+        targets = {}
+        results = output.resolve()
+        for given in inputs:
+            for path in find_images(given) if given.is_dir() else [given]:
+                inside = path.relative_to(given) if given.is_dir() else Path(path.name)
+                if given.resolve() in results.parents and results in path.resolve().parents:
+                    continue
+                target = (output / inside).with_suffix(extension or ".png")
+                if target in targets:
+                    raise ImageError(f"{path} and {targets[target]} would both become {target}; upscale them apart.")
+                targets[target] = path
+    photos = {path.resolve() for path in targets.values()}
+    for target in targets:
+        if target.resolve() in photos:
+            raise ImageError(f"{target}: is a photo itself, and would be lost; choose another output folder.")
     return [(path, target) for target, path in targets.items()]
 
 

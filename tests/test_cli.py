@@ -14,6 +14,7 @@ from PIL import Image
 
 from esrgan import Generator, Upscaler
 from esrgan.__main__ import main
+from esrgan.batch import find_targets
 from esrgan.evaluation import measure, read_truth
 
 
@@ -76,6 +77,13 @@ def test_what_is_there_is_skipped_and_upscaled_again_when_asked(photos, model, c
     assert len([path for path in out.rglob("*") if path.is_file()]) == 2
 
 
+def test_results_may_go_above_the_folder_that_is_read(photos) -> None:
+    assert find_targets([photos], photos.parent) == [
+        (photos / "cat.png", photos.parent / "cat.png"),
+        (photos / "more" / "eye.jpg", photos.parent / "more" / "eye.png"),
+    ]
+
+
 def test_format_quality_and_what_is_kept_are_options(photos, model, tmp_path) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Maker", 6
@@ -130,6 +138,8 @@ def test_two_processes_share_the_photos_and_a_bad_one_stops_neither(photos, mode
         (["upscale", "PHOTO", "PHOTO2", "-o", "one.png"], "a file name serves for one photo only"),
         (["upscale", "PHOTO", "-o", "out", "--model", "nonesuch"], "nonesuch: no such model"),
         (["upscale", "PHOTO", "-o", "one.png", "--format", "webp"], "its extension says the format"),
+        (["upscale", "PHOTO", "-o", "PHOTO", "--overwrite"], "is a photo itself, and would be lost"),
+        (["upscale", "PHOTOS", "-o", "PHOTOS", "--overwrite"], "is a photo itself, and would be lost"),
         (["upscale", "PHOTO", "-o", "out", "--quality", "50"], "PNG is lossless"),
         (["convert", "MISSING", "out"], "missing: no such file."),
         (["convert", "PHOTO", "out"], "not a file of tensors alone"),
@@ -146,6 +156,7 @@ def test_what_cannot_be_done_is_one_sentence_and_a_status(arguments, message, ph
         "EMPTY": tmp_path / "empty",
         "MISSING": tmp_path / "missing",
         "PHOTO": photos / "cat.png",
+        "PHOTOS": photos,
         "PHOTO2": photos / "more" / "eye.jpg",
         "out": tmp_path / "out",
         "one.png": tmp_path / "one.png",

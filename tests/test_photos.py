@@ -247,6 +247,25 @@ def test_a_profile_of_another_space_is_dropped(tmp_path: Path) -> None:
     assert "icc_profile" not in through(content, tmp_path / "out.png").info
 
 
+def ink_profile() -> bytes:
+    """A CMYK profile written by hand (ICC.1:2001, lut8Type) of inks that are L* 60, a* 40, b* 0, and black."""
+    ramp = bytes(range(256))
+    table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + struct.pack(">9i", *(65536, 0, 0, 0) * 2, 65536)
+    table += ramp * 4 + bytes((153, 168, 128, 0, 128, 128)) * 2**3 + ramp * 3
+    head = bytes(4) + struct.pack(">I", 0x02400000) + b"prtrCMYKLab " + bytes(12) + b"acsp" + bytes(28)
+    head += struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
+    whole = head + struct.pack(">I4sII", 1, b"A2B0", 144, len(table)) + table
+    return struct.pack(">I", len(whole) + 4) + whole
+
+
+def test_cmyk_becomes_srgb_by_its_profile(tmp_path: Path) -> None:
+    content = encode(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", icc_profile=ink_profile())
+    result = through(content, tmp_path / "out.png")
+    assert "icc_profile" not in result.info
+    # L* 60, a* 40, b* 0 by CIE's formulas, Bradford to D65 and sRGB's curve
+    assert np.abs(np.asarray(result, int) - (208, 115, 146)).max() <= 3
+
+
 def test_cmyk_becomes_srgb(tmp_path: Path) -> None:
     content = encode(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100, icc_profile=b"no profile")
     result = through(content, tmp_path / "out.png")

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -142,12 +143,13 @@ def peak_memory(weights: Path, folder: Path) -> int:
 
 
 def measure_memory(weights: Path, megapixels: list[float]) -> None:
+    spawn = multiprocessing.get_context("spawn")
     say("| output | its pixels | peak | beyond |\n|---|---|---|---|\n")
     for size in megapixels:
         side = round(math.sqrt(size * 1e6) / 4)
-        with tempfile.TemporaryDirectory() as name, multiprocessing.get_context("spawn").Pool(1) as pool:
+        with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, spawn) as pool:
             Image.effect_noise((side, side), 60).convert("RGB").save(Path(name) / "in.png")
-            peak = pool.apply(peak_memory, (weights, Path(name)))
+            peak = pool.submit(peak_memory, weights, Path(name)).result()
         own = 3 * (4 * side) ** 2
         say(f"| {size:g} MP | {own / 1e6:.0f} MB | {peak / 1e6:.0f} MB | {(peak - own) / 1e6:.0f} MB |\n")
 
