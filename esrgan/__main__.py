@@ -1,7 +1,10 @@
-"""Upscale photos, measure generators, and publish them, from the command line.
+"""Upscale photos, measure generators, publish them, and bring them into other formats, from the command line.
 
 python -m esrgan upscale photo.jpg folder/ -o upscaled/ --model dogs
+accelerate launch -m esrgan upscale folder/ -o upscaled/
 python -m esrgan evaluate --data photos/ --models mixed dogs
+python -m esrgan convert RealESRGAN_x4plus.pth x4plus/
+python -m esrgan export --onnx dogs.onnx --model dogs
 python -m esrgan publish runs/mine --repo me/esrgan-x4-dogs
 python -m esrgan deploy-space me/animal-esrgan --mixed me/esrgan-x4-mixed --dogs me/esrgan-x4-dogs
 """
@@ -11,23 +14,31 @@ import json
 import logging
 import re
 import sys
+from datetime import timedelta
 from pathlib import Path
 
-from PIL import Image
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object, parse_flag_from_env
 from tqdm.auto import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
+from .batch import find_targets, upscale_file
+from .convert import read_any, read_checkpoint
 from .evaluation import Method, bicubic, evaluate
+from .export import ExportError, export_onnx
 from .figures import draw_differences, draw_plate
 from .files import replacing
 from .generator import SCALE, Generator
 from .hub import HubError, gather, publish
-from .images import ImageError, find_images, read_image, write_image
+from .images import ImageError, find_images
+from .machine import best_device
 from .space import deploy, write_bundle
 from .upscaler import Upscaler
 from .weights import WeightsError
 
 logger = logging.getLogger("esrgan")
 PLATE_ROWS = 6
+EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -38,12 +49,34 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     source = "mixed, dogs, a model folder, a .safetensors file or a Hub id"
 
-    upscale = commands.add_parser("upscale", help="upscale photos by 4", description="Upscale photos by 4, to PNG.")
+    upscale = commands.add_parser(
+        "upscale",
+        help="upscale photos by 4",
+        description="Upscale photos by 4; those that are there already are skipped. Orientation is applied; colour "
+        "profile, EXIF, transparency, grey and 16 bits are kept. Under `accelerate launch` several processes share "
+        "the work.",
+    )
     upscale.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="photos, or folders of photos")
     upscale.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="a folder, or for one photo a file name"
     )
     upscale.add_argument("--model", default="mixed", help=f"{source} (default: %(default)s)")
+    upscale.add_argument("--format", choices=EXTENSIONS, help="of the files in the output folder (default: png)")
+    upscale.add_argument(
+        "--quality", type=int, choices=range(1, 101), metavar="1..100", help="of jpeg (default: 95) and lossy webp"
+    )
+    upscale.add_argument(
+        "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png"
+    )
+    upscale.add_argument("--no_exif", dest="exif", action="store_false", help="leave out what EXIF says")
+    upscale.add_argument("--overwrite", action="store_true", help="upscale again what is there already")
+    upscale.add_argument(
+        "--ensemble", action="store_true", help="average over 8 ways to turn and mirror a photo; 8 times as long"
+    )
+    upscale.add_argument("--tile", type=int, default=192, help="largest side of a tile, pixels (default: %(default)s)")
+    upscale.add_argument(
+        "--overlap", type=int, default=16, help="context at inner edges of tiles, pixels (default: %(default)s)"
+    )
     upscale.set_defaults(run=run_upscale)
 
     evaluation = commands.add_parser(
@@ -97,49 +130,81 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     space.add_argument("--zero-gpu", action="store_true", help="for ZeroGPU in place of a CPU")
     space.add_argument("--dry-run", type=Path, metavar="DIR", help="only write what would be uploaded")
     space.set_defaults(run=run_deploy_space)
-    return parser.parse_args(arguments)
 
+    convert = commands.add_parser(
+        "convert",
+        help="published weights to a model folder",
+        description="Read published ESRGAN or Real-ESRGAN x4 weights, and write config.json and model.safetensors.",
+    )
+    convert.add_argument("input", type=Path, metavar="IN", help="a .pth or .safetensors file, under any key names")
+    convert.add_argument("output", type=Path, metavar="OUT", help="a folder")
+    convert.set_defaults(run=run_convert)
 
-def _targets(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    """What is read, and where its result goes; folders keep their structure."""
-    if output.suffix.lower() in Image.registered_extensions():
-        if len(inputs) > 1 or inputs[0].is_dir():
-            raise ImageError(f"{output}: a file name serves for one photo only; give a folder.")
-        return [(inputs[0], output)]
-    targets: dict[Path, Path] = {}
-    for given in inputs:
-        for path in find_images(given) if given.is_dir() else [given]:
-            inside = path.relative_to(given) if given.is_dir() else Path(path.name)
-            target = (output / inside).with_suffix(".png")
-            if target in targets:
-                raise ImageError(f"{path} and {targets[target]} would both become {target}; upscale them apart.")
-            targets[target] = path
-    return [(path, target) for target, path in targets.items()]
+    export = commands.add_parser(
+        "export",
+        help="a model as ONNX",
+        description="Write a model as ONNX, for photos of any size, once onnxruntime has given what PyTorch gives.",
+    )
+    export.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="where to")
+    export.add_argument("--model", default="mixed", help=f"{source} (default: %(default)s)")
+    export.set_defaults(run=run_export)
+    options = parser.parse_args(arguments)
+    if options.run is run_upscale and not 0 <= 2 * options.overlap < options.tile:
+        upscale.error("--tile must be larger than twice --overlap")
+    return options
 
 
 def run_upscale(options: argparse.Namespace) -> int:
-    """Upscale; a photo that cannot be read does not stop the rest."""
-    targets = _targets(options.inputs, options.output)
-    upscaler = Upscaler(Generator.from_pretrained(options.model))
+    """Upscale, by all processes that were launched; a photo that cannot be used does not stop the rest."""
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
+    state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))  # how long one process may wait for another
+    targets = find_targets(options.inputs, options.output, EXTENSIONS.get(options.format))
+    wanted = [pair for pair in targets if options.overwrite or not pair[1].exists()]
+    (wanted,) = broadcast_object_list([wanted])  # one process may have begun to write before another looks
+    upscaler = Upscaler(
+        load(options.model),
+        device=state.device,
+        tile=options.tile,
+        overlap=options.overlap,
+        ensemble=options.ensemble,
+    )
     failed = []
-    bar = tqdm(targets, unit="photo")
-    for path, target in bar:
-        bar.set_description(path.name)
-        try:
-            write_image(upscaler(read_image(path)), target)
-        except (ImageError, OSError) as error:
-            failed.append(str(error))
-    done = len(targets) - len(failed)
-    logger.info("%d photo%s upscaled by %d to %s", done, "" if done == 1 else "s", SCALE, options.output)
-    for message in failed:
-        logger.error("%s", message)
+    with state.split_between_processes(wanted) as share, logging_redirect_tqdm():
+        bar = tqdm(share, unit="photo", disable=not state.is_main_process)
+        for path, target in bar:
+            bar.set_description(path.name)
+            try:
+                upscale_file(
+                    path,
+                    target,
+                    upscaler,
+                    bits=options.bits,
+                    quality=options.quality,
+                    exif=options.exif,
+                    progress=state.is_main_process,
+                )
+            except (ImageError, OSError) as error:
+                failed.append(str(error))
+            except MemoryError as error:
+                failed.append(f"{path}: {error}")
+    failed = gather_object(failed)
+    if state.is_main_process:
+        done, skipped = len(wanted) - len(failed), len(targets) - len(wanted)
+        told = f" by {state.num_processes} processes" if state.num_processes > 1 else ""
+        logger.info("%d photo%s upscaled by %d to %s%s", done, "" if done == 1 else "s", SCALE, options.output, told)
+        if skipped:
+            logger.info("%d skipped, as they are there already; --overwrite upscales them again", skipped)
+        for message in failed:
+            logger.error("%s", message)
+    state.wait_for_everyone()  # a launcher ends all as soon as one reports a failure
+    state.destroy_process_group()
     return 1 if failed else 0
 
 
 def load(model: str) -> Generator:
     """The generator of MODEL or MODEL@STAGE."""
     if not (match := re.fullmatch(r"(.+)@(psnr|gan|0(?:\.\d+)?|1)", model)):
-        return Generator.from_pretrained(model)
+        return read_any(model)
     source, stage = match.groups()
     return Generator.from_pretrained(source, stage=stage if stage.isalpha() else float(stage))
 
@@ -186,6 +251,21 @@ def run_deploy_space(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_convert(options: argparse.Namespace) -> int:
+    """Convert, and say what it is."""
+    generator = read_checkpoint(options.input)
+    generator.save_pretrained(options.output)
+    logger.info("%s: a generator of %d blocks, from %s", options.output, generator.config["num_blocks"], options.input)
+    return 0
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Export, and say how near it is."""
+    difference = export_onnx(load(options.model), options.onnx)
+    logger.info("%s: within %.1g of PyTorch", options.onnx, difference)
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -193,7 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         return options.run(options)
-    except (HubError, ImageError, OSError, WeightsError) as error:
+    except (ExportError, HubError, ImageError, OSError, WeightsError) as error:
         logger.error("%s", error)
         return 1
 

@@ -3,12 +3,13 @@
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .generator import Generator
-from .weights import WeightsError
+from .weights import WeightsError, read_weights
 
 # The first ESRGAN release numbered the layers of one nn.Sequential; its repository later named them.
 FIRST_RELEASE = {0: "conv_first", 3: "conv_up1", 6: "conv_up2", 8: "conv_hr", 10: "conv_last"}
@@ -31,7 +32,7 @@ def basicsr_key(key: str) -> str:
 
 
 def read_checkpoint(path: Path) -> Generator:
-    """Load a published `.pth` file; only tensors are unpickled, never code.
+    """Load a published `.pth` or `.safetensors` file; only tensors are unpickled, never code.
 
     Raises:
         WeightsError: not such a file, or of another network.
@@ -39,7 +40,8 @@ def read_checkpoint(path: Path) -> Generator:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        is_safe = path.suffix == ".safetensors"
+        content: Any = read_weights(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise WeightsError(f"{path}: not a file of tensors alone, so it is not opened.") from error
     for nested in ("params_ema", "params"):

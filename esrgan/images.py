@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,66 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .files import replacing
 
+try:
+    import pillow_heif
+except ImportError:
+    HEIC_EXTENSIONS: frozenset[str] = frozenset()
+else:
+    pillow_heif.register_heif_opener()
+    HEIC_EXTENSIONS = frozenset({".heic", ".heif"})
+
 MAX_PIXELS = 100_000_000
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {"compress_level": 3},
     "WEBP": {"lossless": True},
 }
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # no EPS: Pillow would start Ghostscript for it
-EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]  # no EPS: Pillow would start Ghostscript for it
+EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}) | HEIC_EXTENSIONS
+if HEIC_EXTENSIONS:
+    FORMATS.append("HEIF")
+DAMAGE = (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError)
 
 
 class ImageError(ValueError):
     """A file that cannot be used as a photo; the message says which and why."""
+
+
+@contextmanager
+def opened(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """A file as Pillow opens it: its header read and its size checked, its pixels not decoded yet.
+
+    Args:
+        source: a path, or a file's content.
+        name: what to call it in messages; the path's own name if left out.
+        max_pixels: width times height above which the file is refused.
+
+    Raises:
+        ImageError: not an image, damaged, or too large; what Pillow raises in the body of the `with` becomes one too.
+    """
+    name = name or (str(source) if not isinstance(source, bytes) else "the image")
+    too_many = f"more than the limit of {max_pixels / 1e6:g} megapixels; shrink or crop it."
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata; what matters raises
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise ImageError(f"{name}: {width} x {height} pixels are {too_many}")
+                yield image
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: its pixels are {too_many}") from error
+    except UnidentifiedImageError as error:
+        heic = "" if HEIC_EXTENSIONS else "; HEIC needs the package pillow-heif"
+        raise ImageError(
+            f"{name}: not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or GIF{heic}."
+        ) from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: no such file.") from error
+    except DAMAGE as error:
+        raise ImageError(f"{name}: the image is damaged and cannot be decoded ({error}).") from error
 
 
 def read_image(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -35,27 +85,9 @@ def read_image(source: str | Path | bytes, name: str | None = None, max_pixels: 
     Raises:
         ImageError: not an image, damaged, or too large.
     """
-    name = name or (str(source) if not isinstance(source, bytes) else "the image")
-    too_many = f"more than the limit of {max_pixels / 1e6:g} megapixels; shrink or crop it."
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata; what matters raises
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise ImageError(f"{name}: {width} x {height} pixels are {too_many}")
-                image.load()
-                return _to_rgb(ImageOps.exif_transpose(image))
-    except ImageError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: its pixels are {too_many}") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or GIF.") from error
-    except FileNotFoundError as error:
-        raise ImageError(f"{name}: no such file.") from error
-    except (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError) as error:
-        raise ImageError(f"{name}: the image is damaged and cannot be decoded ({error}).") from error
+    with opened(source, name, max_pixels) as image:
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -67,16 +99,25 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def write_image(image: Image.Image, path: Path) -> None:
-    """Write a photo in the format of its extension, lossless where the format can be; replaces `path` in one move."""
+def format_of(path: Path) -> str:
+    """Pillow's name of the format that the extension of `path` stands for.
+
+    Raises:
+        ImageError: none that can be written.
+    """
     format_ = Image.registered_extensions().get(path.suffix.lower())
     if format_ is None or format_ not in Image.SAVE:
         raise ImageError(
             f"{path}: {path.suffix or 'no extension'} is not an image format that can be written; use .png."
         )
-    options = SAVE_OPTIONS.get(format_, {})
+    return format_
+
+
+def write_image(image: Image.Image, path: Path) -> None:
+    """Write a photo in the format of its extension, lossless where the format can be; replaces `path` in one move."""
+    format_ = format_of(path)
     with replacing(path) as beside:
-        image.save(beside, format_, **options)
+        image.save(beside, format_, **SAVE_OPTIONS.get(format_, {}))
 
 
 def find_images(path: Path) -> list[Path]:

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from .generator import SCALE, Generator
 from .machine import best_device, fastest_dtype
+from .weights import WeightsError
 
 
 class Window(NamedTuple):
@@ -32,15 +34,37 @@ def windows(length: int, tile: int, overlap: int) -> list[Window]:
     return [Window(start, start + tile, *keep) for start, keep in zip(starts, pairwise(cuts), strict=True)]
 
 
+def split(window: Window, tile: int, overlap: int) -> list[Window]:
+    """Cover what a window keeps with smaller ones, each with as much context as the window has or `overlap`."""
+    pieces = []
+    for piece in windows(window.stop - window.start, tile, overlap):
+        start, stop, *kept = (window.start + place for place in piece)
+        keep_start, keep_stop = (min(max(place, window.keep_start), window.keep_stop) for place in kept)
+        if keep_start < keep_stop:
+            pieces.append(Window(start, stop, keep_start, keep_stop))
+    return pieces
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the CPU's allocator, had no memory left."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
 class Upscaler:
     """Upscale photos of any size by 4: `Upscaler(generator)(image)`.
+
+    A photo and its result stay in the CPU's memory, where a result takes 3 bytes a pixel (6 with 16 bits). Where a tile
+    does not fit into the device's, tiles are halved, for later photos too.
 
     Args:
         generator: the network; a copy of it is kept, so that the original may go on training.
         device: where it runs; by default an accelerator if there is one.
-        dtype: its precision; by default the one that is fast on the device.
+        dtype: its precision; by default the one that is fast on the device. Results of 16 bits, and tiles that overflow
+            in that precision, are computed in float32.
         tile: largest side of a tile, low-resolution pixels.
         overlap: pixels at a tile's inner edges that are computed for context only and cut off.
+        ensemble: whether to average over the 8 ways to turn and mirror a photo (EDSR, arXiv:1707.02921, section 3.4),
+            which takes 8 times as long.
     """
 
     def __init__(
@@ -51,6 +75,7 @@ class Upscaler:
         dtype: torch.dtype | None = None,
         tile: int = 192,
         overlap: int = 16,
+        ensemble: bool = False,
     ) -> None:
         if tile <= 2 * overlap:
             raise ValueError(f"tile of {tile} pixels: must be larger than twice the overlap of {overlap}")
@@ -58,42 +83,98 @@ class Upscaler:
         self.dtype = dtype or fastest_dtype(self.device)
         self.tile = tile
         self.overlap = overlap
-        self.generator = deepcopy(generator).eval().to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ensemble = ensemble
+        self.generator = self._copy(generator, self.dtype)
+        self.exact = self.generator if self.dtype == torch.float32 else self._copy(generator, torch.float32)
+
+    def _copy(self, generator: Generator, dtype: torch.dtype) -> Generator:
+        return deepcopy(generator).eval().to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """The 8-bit RGB photo (W, H), upscaled to (4W, 4H): clamped and rounded."""
         *_, (_, _, result) = self.stream(image)
         return Image.fromarray(result)
 
-    def stream(self, image: Image.Image) -> Iterator[tuple[int, int, np.ndarray]]:
+    def stream(self, image: Image.Image | np.ndarray, bits: int = 8) -> Iterator[tuple[int, int, np.ndarray]]:
         """Upscale tile by tile; stop iterating to cancel.
 
+        Args:
+            image: an 8-bit RGB photo, or uint8 or uint16 of shape (H, W, 3).
+            bits: 8 or 16, of the result.
+
         Yields:
-            How many tiles are done, how many there are, and the result so far: uint8 RGB (4H, 4W, 3), always the same
-            array.
+            How many tiles are done, how many there are, and the result so far: uint8 or uint16 RGB (4H, 4W, 3), always
+            the same array.
 
         Raises:
             ValueError: the photo is not RGB.
+            WeightsError: the result is not finite.
+            MemoryError: not even a tile of little more than the overlap fits into memory.
         """
-        if image.mode != "RGB":
+        if isinstance(image, Image.Image) and image.mode != "RGB":
             raise ValueError(f"the photo's mode is {image.mode}; convert it to RGB first")
         pixels = np.asarray(image)
-        result = np.zeros((SCALE * image.height, SCALE * image.width, 3), np.uint8)
-        rows, columns = (windows(length, self.tile, self.overlap) for length in (image.height, image.width))
-        tiles = [(row, column) for row in rows for column in columns]
-        for done, (row, column) in enumerate(tiles, 1):
-            tile = self._run(pixels[row.start : row.stop, column.start : column.stop])
-            kept = tile[
+        height, width = pixels.shape[:2]
+        result = np.zeros((SCALE * height, SCALE * width, 3), np.uint16 if bits == 16 else np.uint8)
+        left = list(product(windows(height, self.tile, self.overlap), windows(width, self.tile, self.overlap)))
+        done = 0
+        while left:
+            row, column = left[0]
+            tile = self._run(pixels[row.start : row.stop, column.start : column.stop], bits)
+            if tile is None:
+                left = [
+                    piece
+                    for row, column in left
+                    for piece in product(split(row, self.tile, self.overlap), split(column, self.tile, self.overlap))
+                ]
+                continue
+            result[
+                SCALE * row.keep_start : SCALE * row.keep_stop, SCALE * column.keep_start : SCALE * column.keep_stop
+            ] = tile[
                 SCALE * (row.keep_start - row.start) : SCALE * (row.keep_stop - row.start),
                 SCALE * (column.keep_start - column.start) : SCALE * (column.keep_stop - column.start),
             ]
-            result[
-                SCALE * row.keep_start : SCALE * row.keep_stop, SCALE * column.keep_start : SCALE * column.keep_stop
-            ] = kept
-            yield done, len(tiles), result
+            done += 1
+            del left[0]
+            yield done, done + len(left), result
+
+    def _run(self, tile: np.ndarray, bits: int) -> np.ndarray | None:
+        """The tile, upscaled; None if it did not fit into memory, after which `self.tile` is smaller."""
+        try:
+            return self._compute(tile, bits)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            half = max(tile.shape[:2]) // 2
+            if half <= 2 * self.overlap:
+                raise MemoryError(f"no memory for a tile of {2 * half} pixels; lower the overlap.") from error
+        self.tile = half
+        if self.device.type != "cpu":
+            torch.accelerator.empty_cache()
+        return None
 
     @torch.inference_mode()
-    def _run(self, tile: np.ndarray) -> np.ndarray:
-        x = torch.from_numpy(tile.transpose(2, 0, 1).copy()).to(self.device)[None].float() / 255
-        y = self.generator(x.to(self.dtype, memory_format=torch.channels_last))
-        return (y.float().clamp(0, 1) * 255).round().byte()[0].permute(1, 2, 0).cpu().numpy()
+    def _compute(self, tile: np.ndarray, bits: int) -> np.ndarray:
+        x = torch.from_numpy(tile.transpose(2, 0, 1).astype(np.float32)) / float(np.iinfo(tile.dtype).max)
+        x = x.to(self.device)[None]
+        y = self._forward(self.generator if bits == 8 else self.exact, x)
+        if not y.isfinite().all():
+            y = self._forward(self.exact, x)
+            if not y.isfinite().all():
+                raise WeightsError("the network's output is not finite; its weights are damaged.")
+        y = y.clamp_(0, 1)[0].permute(1, 2, 0)
+        if bits == 8:
+            return (y * 255).round().byte().cpu().numpy()
+        return (y * 65535).round().cpu().numpy().astype(np.uint16)
+
+    def _forward(self, generator: Generator, x: Tensor) -> Tensor:
+        x = x.to(next(generator.parameters()).dtype, memory_format=torch.channels_last)
+        if not self.ensemble:
+            return generator(x).float()
+        results = []
+        for mirrored, turns in product((False, True), range(4)):
+            turned = torch.rot90(x.flip(3) if mirrored else x, turns, (2, 3))
+            y = generator(turned.contiguous(memory_format=torch.channels_last)).float()
+            y = torch.rot90(y, -turns, (2, 3))
+            results.append(y.flip(3) if mirrored else y)
+        return torch.stack(results).mean(0)

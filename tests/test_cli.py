@@ -1,6 +1,7 @@
-"""`python -m esrgan`, in processes of its own, on good files and bad ones."""
+"""`python -m esrgan` on good files and bad ones, in processes of its own where that matters."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from conftest import EXAMPLES, ROOT
 from PIL import Image
 
 from esrgan import Generator, Upscaler
+from esrgan.__main__ import main
+from esrgan.batch import find_targets
 from esrgan.evaluation import measure, read_truth
 
 
@@ -56,32 +59,111 @@ def test_one_bad_file_is_named_and_does_not_stop_the_rest(photos, model, tmp_pat
     assert (tmp_path / "out" / "cat.png").is_file()
 
 
+def test_what_is_there_is_skipped_and_upscaled_again_when_asked(photos, model, caplog) -> None:
+    out = photos / "out"  # below the folder that is read: its results are no photos to upscale
+    command = ["upscale", str(photos), "-o", str(out), "--model", str(model)]
+    assert main(command) == 0
+    (out / "cat.png").write_text("mine")
+    (out / "more" / "eye.png").unlink()
+    caplog.clear()
+    assert main(command) == 0
+    assert f"1 photo upscaled by 4 to {out}" in caplog.messages
+    assert any(message.startswith("1 skipped, as they are there already") for message in caplog.messages)
+    assert (out / "cat.png").read_text() == "mine"
+    assert (out / "more" / "eye.png").is_file()
+    assert main([*command, "--overwrite"]) == 0
+    assert f"2 photos upscaled by 4 to {out}" in caplog.messages
+    assert Image.open(out / "cat.png").size == (240, 160)
+    assert len([path for path in out.rglob("*") if path.is_file()]) == 2
+
+
+def test_results_may_go_above_the_folder_that_is_read(photos) -> None:
+    assert find_targets([photos], photos.parent) == [
+        (photos / "cat.png", photos.parent / "cat.png"),
+        (photos / "more" / "eye.jpg", photos.parent / "more" / "eye.png"),
+    ]
+
+
+def test_format_quality_and_what_is_kept_are_options(photos, model, tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "Maker", 6
+    Image.open(photos / "cat.png").convert("L").save(photos / "cat.png", exif=exif)
+    options = ["--format", "jpeg", "--quality", "60", "--tile", "40", "--overlap", "4"]
+    assert main(["upscale", str(photos), "-o", str(tmp_path / "out"), "--model", str(model), *options]) == 0
+    with Image.open(tmp_path / "out" / "cat.jpg") as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "L", (160, 240))
+        assert dict(image.getexif()) == {0x010F: "Maker"}
+        size = (tmp_path / "out" / "cat.jpg").stat().st_size
+    options = ["--bits", "16", "--no_exif", "--ensemble"]
+    one = ["upscale", str(photos / "cat.png"), "-o", str(tmp_path / "cat.png"), "--model", str(model)]
+    assert main([*one, *options]) == 0
+    with Image.open(tmp_path / "cat.png") as image:
+        assert image.mode == "I;16"
+        assert not image.getexif()
+    assert size < 0.3 * (tmp_path / "cat.png").stat().st_size
+
+
+def test_a_tile_of_overlap_alone_is_refused(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["upscale", "x.png", "-o", "out", "--tile", "32"])
+    assert "--tile must be larger than twice --overlap" in capsys.readouterr().err
+
+
+def test_two_processes_share_the_photos_and_a_bad_one_stops_neither(photos, model, tmp_path) -> None:
+    photo = Image.open(photos / "cat.png")
+    for i in range(4):
+        photo.save(photos / f"a{i}.png")
+    (photos / "aa.png").write_text("this is no photo")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "esrgan", "upscale"]
+    done = subprocess.run(
+        [*command, str(photos), "-o", str(tmp_path / "out"), "--model", str(model)],
+        cwd=ROOT,
+        env=os.environ | {"MASTER_PORT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("6 photos upscaled by 4") == 1
+    assert "by 2 processes" in done.stderr
+    assert done.stderr.count("aa.png: not an image") == 1
+    found = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert found == {"a0.png", "a1.png", "a2.png", "a3.png", "cat.png", "eye.png"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["upscale", "EMPTY", "-o", "out"], "no images in this folder"),
         (["upscale", "PHOTO", "PHOTO2", "-o", "one.png"], "a file name serves for one photo only"),
         (["upscale", "PHOTO", "-o", "out", "--model", "nonesuch"], "nonesuch: no such model"),
+        (["upscale", "PHOTO", "-o", "one.png", "--format", "webp"], "its extension says the format"),
+        (["upscale", "PHOTO", "-o", "PHOTO", "--overwrite"], "is a photo itself, and would be lost"),
+        (["upscale", "PHOTOS", "-o", "PHOTOS", "--overwrite"], "is a photo itself, and would be lost"),
+        (["upscale", "PHOTO", "-o", "out", "--quality", "50"], "PNG is lossless"),
+        (["convert", "MISSING", "out"], "missing: no such file."),
+        (["convert", "PHOTO", "out"], "not a file of tensors alone"),
+        (["export", "--onnx", "one.onnx", "--model", "nonesuch"], "nonesuch: no such model"),
         (["evaluate", "--data", "EMPTY"], "no images in this folder"),
         (["evaluate", "--data", "MISSING"], "no such file or folder"),
         (["evaluate", "--data", "PHOTO", "--models", "EMPTY"], "no config.json in this folder"),
         (["evaluate", "--data", "PHOTO", "--difference", "mixed", "cats"], "--difference cats: not among --models"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence_and_a_status(arguments, message, photos, tmp_path) -> None:
+def test_what_cannot_be_done_is_one_sentence_and_a_status(arguments, message, photos, tmp_path, caplog) -> None:
     (tmp_path / "empty").mkdir()
     names = {
         "EMPTY": tmp_path / "empty",
         "MISSING": tmp_path / "missing",
         "PHOTO": photos / "cat.png",
+        "PHOTOS": photos,
         "PHOTO2": photos / "more" / "eye.jpg",
         "out": tmp_path / "out",
         "one.png": tmp_path / "one.png",
     }
-    done = run(*(names.get(argument, argument) for argument in arguments))
-    assert done.returncode == 1
-    assert message in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert main([str(names.get(argument, argument)) for argument in arguments]) == 1
+    assert message in caplog.messages[-1]
+    assert "\n" not in caplog.messages[-1]
 
 
 def test_evaluate_prints_the_table_and_writes_the_figures(photos, model, tmp_path) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from esrgan import Generator, Upscaler
+from esrgan import Generator, Upscaler, WeightsError
 from esrgan.metrics import psnr
-from esrgan.upscaler import windows
+from esrgan.upscaler import split, windows
 
 PHOTO = Image.open(EXAMPLES / "raccoon_face.png").convert("RGB").crop((150, 100, 240, 170))
 REACH = 20  # of one block, low-resolution pixels: 17 convolutions of 3x3, then 4 at finer scales
@@ -142,3 +142,107 @@ def test_a_photo_that_is_not_rgb_is_refused() -> None:
 def test_a_tile_of_overlap_alone_is_refused() -> None:
     with pytest.raises(ValueError, match="tile of 32 pixels"):
         Upscaler(repeater(), tile=32, overlap=16)
+
+
+@given(st.data(), st.integers(1, 800), st.integers(0, 20))
+@settings(deadline=None)
+def test_split_windows_keep_what_the_whole_one_kept_with_its_context(data, length: int, overlap: int) -> None:
+    tile = data.draw(st.integers(4 * overlap + 4, 4 * overlap + 200))
+    half = data.draw(st.integers(2 * overlap + 1, max(tile // 2, 2 * overlap + 1)))
+    parents = windows(length, tile, overlap)
+    pieces = [piece for window in parents for piece in split(window, half, overlap)]
+    assert [*range(length)] == [i for piece in pieces for i in range(piece.keep_start, piece.keep_stop)]
+    for piece in pieces:
+        assert 0 <= piece.start <= piece.keep_start < piece.keep_stop <= piece.stop <= length
+        assert piece.stop - piece.start <= half
+        assert piece.start == 0 or piece.keep_start - piece.start >= overlap
+        assert piece.stop == length or piece.stop - piece.keep_stop >= overlap
+
+
+def test_without_memory_for_a_tile_it_is_halved_and_what_is_done_stays() -> None:
+    """From the third tile on a real allocation fails for whatever is larger than 30."""
+    upscaler = Upscaler(repeater(), device="cpu", dtype=torch.float32, tile=50, overlap=4)
+    sizes: list[int] = []
+
+    def fill_memory(_: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        sizes.append(max(inputs[0].shape))
+        if len(sizes) > 2 and sizes[-1] > 30:
+            torch.empty(2**50)
+
+    upscaler.generator.register_forward_pre_hook(fill_memory)
+    counts = [(done, total) for done, total, _ in upscaler.stream(PHOTO)]
+    assert sizes[:3] == [50, 50, 50]
+    assert set(sizes[3:]) == {25}
+    assert [done for done, _ in counts] == [*range(1, len(sizes))]
+    assert counts[1] == (2, 4)
+    assert {total for _, total in counts[2:]} == {len(sizes) - 1}
+    assert np.array_equal(np.asarray(upscaler(PHOTO)), np.asarray(PHOTO).repeat(4, 0).repeat(4, 1))
+    assert max(sizes[3:]) == 25, "later photos begin with the size that fits"
+
+
+def test_without_memory_for_the_smallest_tile_it_ends() -> None:
+    upscaler = Upscaler(repeater(), device="cpu", dtype=torch.float32, tile=50, overlap=8)
+    upscaler.generator.register_forward_pre_hook(lambda *_: torch.empty(2**50))
+    with pytest.raises(MemoryError, match="no memory for a tile of 24 pixels; lower the overlap"):
+        upscaler(PHOTO)
+    assert upscaler.tile == 25, "of which 16 are overlap: the next half would keep nothing"
+
+
+def test_any_other_failure_is_not_taken_for_a_lack_of_memory() -> None:
+    upscaler = Upscaler(repeater(), device="cpu", dtype=torch.float32, tile=50, overlap=8)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("something else")
+
+    upscaler.generator.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="something else"):
+        upscaler(PHOTO)
+    assert upscaler.tile == 50
+
+
+def test_a_tile_that_overflows_is_computed_in_float32() -> None:
+    generator = repeater()
+    generator.conv_first.weight *= 1000
+    generator.conv_up1.weight *= 1000  # a pixel of 17 or more is beyond the 65504 of half precision now
+    generator.conv_hr.weight /= 1000
+    generator.conv_last.weight /= 1000
+    pixels = np.full((20, 20, 3), 2, np.uint8)
+    pixels[:, 12:] = 200
+    upscaler = Upscaler(generator, device="cpu", dtype=torch.float16, tile=12, overlap=1)
+    calls: list[int] = []
+    upscaler.exact.register_forward_hook(lambda *_: calls.append(1))
+    result = np.asarray(upscaler(Image.fromarray(pixels)), int)
+    assert np.abs(result - pixels.repeat(4, 0).repeat(4, 1)).max() <= 1
+    assert len(calls) == 2, "two of the four tiles have the bright part in them"
+
+
+def test_weights_that_are_not_finite_are_an_error() -> None:
+    generator = repeater()
+    generator.conv_hr.bias[0] = torch.nan
+    with pytest.raises(WeightsError, match="not finite"):
+        Upscaler(generator, device="cpu")(PHOTO)
+
+
+def test_16_bits_go_in_and_out_exactly_whatever_the_precision() -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (9, 11, 3), np.uint16)
+    *_, (_, _, result) = Upscaler(repeater(), device="cpu", dtype=torch.bfloat16).stream(pixels, bits=16)
+    assert result.dtype == np.uint16
+    assert np.array_equal(result, pixels.repeat(4, 0).repeat(4, 1))
+    *_, (_, _, result) = Upscaler(repeater(), device="cpu", dtype=torch.float32).stream(pixels)
+    assert np.array_equal(result, np.rint(pixels / 257).astype(np.uint8).repeat(4, 0).repeat(4, 1))
+
+
+def test_an_ensemble_averages_over_all_ways_to_turn_and_mirror() -> None:
+    generator = lively()
+    image = PHOTO.crop((0, 0, 24, 17))
+    outputs = []
+    for turns in range(4):
+        for mirror in (False, True):
+            pixels = np.rot90(np.asarray(image)[:, ::-1] if mirror else np.asarray(image), turns)
+            x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+            y = np.rot90(generator(x)[0].permute(1, 2, 0).numpy(), -turns)
+            outputs.append(y[:, ::-1] if mirror else y)
+    expected = np.rint(np.mean(outputs, 0).clip(0, 1) * 255)
+    result = np.asarray(Upscaler(generator, device="cpu", dtype=torch.float32, ensemble=True)(image), float)
+    assert np.abs(result - expected).max() <= 1
+    assert np.abs(outputs[0].clip(0, 1) * 255 - expected).max() > 20
