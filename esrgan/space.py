@@ -50,7 +50,7 @@ def bundle(models: Mapping[str, ModelInfo], *, zero_gpu: bool = False) -> Files:
     paths = [ROOT / "app.py", ROOT / "LICENSE"]
     paths += [path for path in sorted(PACKAGE.rglob("*")) if path.is_file() and path.parent.name != "__pycache__"]
     files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
-    requirements = _requirements("zerogpu" if zero_gpu else "cpu")
+    requirements = _requirements(zero_gpu)
     files[REQUIREMENTS] = "".join(f"{line}\n" for line in requirements).encode()
     card = SpaceCard.load(ROOT / "spaces" / CARD_NAME)
     card.data.sdk_version = next(line.partition("==")[2] for line in requirements if line.startswith("gradio=="))
@@ -118,11 +118,14 @@ def _names(info: ModelInfo | SpaceInfo) -> set[str]:
     return {file.rfilename for file in info.siblings or []}
 
 
-def _requirements(kind: str) -> list[str]:
-    """The repository's own, with the lines that a Space of this kind has instead."""
-    own = (ROOT / "spaces" / f"requirements-{kind}.txt").read_text().splitlines()
-    replaced = {_package(line) for line in own}
-    return own + [line for line in (ROOT / REQUIREMENTS).read_text().splitlines() if _package(line) not in replaced]
+def _requirements(zero_gpu: bool) -> list[str]:
+    """The repository's own; for ZeroGPU with the lines that it has instead."""
+    own = (ROOT / REQUIREMENTS).read_text().splitlines()
+    if not zero_gpu:
+        return own
+    theirs = (ROOT / "spaces" / "requirements-zerogpu.txt").read_text().splitlines()
+    replaced = {_package(line) for line in theirs}
+    return theirs + [line for line in own if _package(line) not in replaced]
 
 
 def _package(line: str) -> str:

@@ -47,13 +47,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(script: Path, folder: Path, environment: dict[str, str], *options: str) -> Iterator[str]:
+def running(
+    script: Path, folder: Path, environment: dict[str, str], *options: str, python: str = sys.executable
+) -> Iterator[str]:
     """The address of an application that is started in `folder`, where its `log` goes, until the block ends."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, script, "--port", str(port), *options],
+            [python, script, "--port", str(port), *options],
             cwd=folder,
             env=environment | {"GRADIO_TEMP_DIR": str(folder / "served")},
             stdout=log,
