@@ -1,6 +1,9 @@
 """The application through its API, as another program uses it."""
 
 import io
+import os
+import random
+import re
 import runpy
 import socket
 import struct
@@ -13,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from app_server import Server, serving, tiny_models
+from app_server import Server, running, serving, tiny_models
 from conftest import EXAMPLES, ROOT
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from test_images import SOUND, damage
 
 import app
 from esrgan import Generator, Upscaler
@@ -251,6 +255,25 @@ def test_it_goes_on_serving_after_bad_photos(server: Server, client: Client, pho
     assert "Traceback" not in server.log.read_text()
 
 
+def test_200_damaged_photos_leave_it_serving(server: Server, client: Client, photo: Path, tmp_path: Path) -> None:
+    kinds = list(SOUND)
+    compared = left_out = 0
+    for turn in range(4):
+        paths = []
+        for i in range(50):
+            kind = kinds[i % len(kinds)]
+            paths.append(tmp_path / f"{turn}-{i}.{'../' * (i % 3 == 0)}{kind}".replace("/", "_"))
+            paths[-1].write_bytes(damage(SOUND[kind], random.Random(50 * turn + i)))
+        verdict, *_, tables = client.predict([handle_file(path) for path in paths], api_name="/batch")
+        compared += int(re.search(r"over (\d+) photo", verdict)[1])
+        left_out += verdict.count("\n- ")
+        assert "Traceback" not in verdict + tables
+    assert compared + left_out == 200
+    assert min(compared, left_out) > 0
+    assert client.predict(handle_file(photo), api_name="/compare")[0]["bicubic"]["psnr_y"] > 20
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_a_model_that_is_missing_is_one_sentence_and_status_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +284,25 @@ def test_a_model_that_is_missing_is_one_sentence_and_status_1(
     assert caught.value.code == 1
     assert [record.getMessage().split(";")[0] for record in caplog.records] == [f"{source}: no such model"]
     assert capfd.readouterr().out == ""
+
+
+def test_a_further_model_is_a_column_of_its_own(tmp_path: Path, photo: Path) -> None:
+    sources = tiny_models(tmp_path)
+    options = [f"--{name}={path}" for name, path in sources.items()]
+    with running(ROOT / "app.py", tmp_path, dict(os.environ), *options, f"--model=cats={sources['dogs']}") as url:
+        client = Client(url, verbose=False, download_files=tmp_path / "downloads")
+        figures, *files, _ = client.predict(handle_file(photo), api_name="/compare")
+    assert list(figures) == ["bicubic", "mixed", "dogs", "cats", "dogs_minus_mixed"]
+    assert figures["cats"] == figures["dogs"]
+    assert [Path(file).name for file in files][-2:] == ["cat-cats.png", "cat-map.png"]
+    assert "| Cats |" in tell_comparison(figures)[1]
+
+
+@pytest.mark.parametrize("text", ["cats", "cats=", "=x", "Cats=x", "dogs=x", "map=x", "a cat=x"])
+def test_a_further_model_needs_a_name_and_a_source(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app.main(["--model", text])
+    assert "must be NAME=SOURCE" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_one_sentence_and_status_1(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
