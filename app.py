@@ -18,6 +18,7 @@ from esrgan.batch_tab import add_batch_tab
 from esrgan.evaluation import PROTOCOL
 from esrgan.photo_tab import EXAMPLES, Job, add_photo_tab
 from esrgan.studio import COMPARE_PIXELS, RESERVED, UPSCALE_PIXELS, Studio, load_models
+from esrgan.study_tab import add_study_tab
 from esrgan.wording import tell_comparison, tell_upscale
 
 MAX_FILE_SIZE = "30mb"
@@ -91,6 +92,7 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
         for job in jobs:
             add_photo_tab(studio, job, made)
         add_batch_tab(studio, made)
+        add_study_tab()
         with gr.Accordion("About the numbers and the models", open=False):
             gr.Markdown(ABOUT)
         gr.Markdown(FOOTER, elem_classes="footnote")

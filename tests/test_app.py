@@ -31,6 +31,7 @@ from esrgan.images import read_image, shrink
 from esrgan.maps import draw_winner
 from esrgan.metrics import compare
 from esrgan.studio import Figures, Model, Studio
+from esrgan.study_tab import PICTURES
 from esrgan.wording import tell_comparison
 
 
@@ -331,7 +332,7 @@ def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
 
     try:
         examples = served()
-        assert examples == {path.name for path in EXAMPLES.glob("*.png")}
+        assert examples == {*PICTURES, *(path.name for path in EXAMPLES.glob("*.png"))}
         client = Client(url, verbose=False, download_files=False)
         client.predict(handle_file(photo), api_name="/compare")
         names = ("", "-original", "-bicubic", "-mixed", "-dogs")
