@@ -30,12 +30,6 @@ def add_study_tab() -> None:
         gr.Markdown(INTRO)
         gr.Markdown((STUDY / "table.md").read_text(), elem_classes="figures")
         for name, caption in PICTURES.items():
-            gr.Image(
-                str(STUDY / name),
-                label=caption,
-                alt_text=caption,
-                format="png",
-                interactive=False,
-                buttons=["fullscreen"],
-            )
+            gr.Markdown(f"### {caption}")
+            gr.Image(str(STUDY / name), show_label=False, alt_text=caption, format="png", interactive=False, buttons=[])
         gr.Markdown(EXPLANATION)
