@@ -23,6 +23,7 @@ from .convert import read_any
 from .crops import Sample, make_loader
 from .data import Photos, Stream
 from .evaluation import bicubic, mean_scores
+from .figures import draw_plate
 from .files import replacing
 from .generator import Generator
 from .history import History
@@ -37,6 +38,8 @@ from .weights import NoSuchStage
 logger = logging.getLogger(__name__)
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
+
+SAMPLES = 4  # rows of the plate
 
 # Settings that a resumed run may change.
 FREE = ("dataloader_num_workers", "psnr_learning_rate", "learning_rate", "discriminator_learning_rate")
@@ -53,7 +56,7 @@ class Options:
     Attributes:
         output_dir: gets `psnr/` and `gan/` (the generator after each stage, as a model folder), `psnr-best/` and
             `gan-best/` (the one with the highest validation PSNR-Y, or lowest LPIPS in the adversarial stage),
-            `recipe.json`, `history.csv`, `curves.png` and `checkpoints/`.
+            `recipe.json`, `history.csv`, `curves.png`, `plate.png` (crops of validation photos) and `checkpoints/`.
         data_name: what the model card calls the training data.
         is_hub_dataset: whether that is its Hub id.
         validation: paths of photos that the averaged weights are measured on.
@@ -213,6 +216,7 @@ class Trainer:
                 self._run(stage, begin, first)
                 first += steps
                 self._keep(stage.name)
+                self._show_samples(stage.name)
                 generator.load_state_dict(self.averaged.module.state_dict())
                 self.averaged.n_averaged.zero_()
                 self.accelerator.free_memory()
@@ -356,6 +360,14 @@ class Trainer:
             model_card(facts).save(path)
         with replacing(folder / "recipe.json") as path:
             path.write_text(json.dumps(self._recipe_table, indent=2) + "\n")
+
+    def _show_samples(self, name: str) -> None:
+        """Draw what the averaged generator makes of the first validation photos."""
+        if self.options.validation and self.accelerator.is_main_process:
+            upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
+            with replacing(self.options.output_dir / "plate.png") as path:
+                draw_plate({"bicubic": bicubic, name: upscaler}, self.options.validation[:SAMPLES], path)
+        self.accelerator.wait_for_everyone()
 
     def _first_stage(self) -> Generator | None:
         """What the adversarial stage set out from, if that was not chance."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -33,8 +34,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import train
-from esrgan import Generator
+from esrgan import Generator, Upscaler
+from esrgan.evaluation import read_truth
 from esrgan.history import History
+from esrgan.images import shrink
 from esrgan.recipes import Esrgan
 from esrgan.training import average, rate_factor
 
@@ -327,6 +330,11 @@ def test_the_best_validation_is_kept_apart(tmp_path: Path, train_here: Train) ->
     assert len({row["bicubic_psnr_y"] for row in rows}) == 1
     values = [row["validation_psnr_y"] for row in rows]
     assert len(set(values)) == 4
+    truth = read_truth(validation / "kitten.png")
+    expected = Upscaler(Generator.from_pretrained(tmp_path / "run" / "psnr"), dtype=torch.float32)(shrink(truth, 4))
+    with Image.open(tmp_path / "run" / "plate.png") as plate:
+        shown = np.asarray(plate.crop((2 * 96 + 6, 24, 2 * 96 + 6 + 128, 24 + 96)))[::2, ::2].astype(int)
+    assert np.abs(shown - np.asarray(expected)).max() <= 3, "the second column is the generator, in half precision"
     progress = json.loads((tmp_path / "run" / "checkpoints" / "psnr-000004" / "progress.json").read_text())
     assert progress["best"] == max(values)
     best, last = (load_file(tmp_path / "run" / name / "model.safetensors") for name in ("psnr-best", "psnr"))
