@@ -3,6 +3,8 @@
 import dataclasses
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT
@@ -64,7 +66,7 @@ def test_the_readmes_python_compiles() -> None:
 
 
 def test_the_readmes_commands_parse() -> None:
-    lines = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).splitlines()
+    lines = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ").splitlines()
     commands = [line for line in lines if " -m esrgan " in line or " train.py " in line]
     assert len(commands) >= 3
     for line in commands:
@@ -76,17 +78,10 @@ def test_the_readmes_commands_parse() -> None:
 
 
 def test_the_readmes_options_exist() -> None:
-    known = train.build_parser("esrgan").format_help() + parse_help()
-    for option in set(re.findall(r"(?<![\w-])--[a-z_]+", README)) - {"--mixed", "--dogs", "--port"}:
+    known = train.build_parser("esrgan").format_help()
+    commands = ("upscale", "evaluate", "publish", "deploy-space", "convert", "export")
+    for program in (["app.py"], *(["-m", "esrgan", command] for command in commands)):
+        arguments = [sys.executable, *program, "--help"]
+        known += subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for option in set(re.findall(r"(?<![\w-])--[a-z_]+", README)):
         assert option in known, option
-
-
-def parse_help() -> str:
-    import subprocess
-    import sys
-
-    texts = []
-    for command in ("upscale", "evaluate"):
-        arguments = [sys.executable, "-m", "esrgan", command, "--help"]
-        texts.append(subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
-    return "".join(texts)
