@@ -93,4 +93,5 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
         **MODELS,
     )
     done.failure(lambda: (WAITING, gr.Column(visible=False)), None, [verdict, details], **QUIET)
-    stop.click(lambda: (STOPPED, gr.Column(visible=False)), None, [verdict, details], cancels=done, **QUIET)
+    stopped = stop.click(None, cancels=done, **QUIET)
+    stopped.then(lambda: (STOPPED, gr.Column(visible=False)), None, [verdict, details], **QUIET)

@@ -234,7 +234,8 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
         done.success(show, [figures, paths, left, right], [rows, slider, details, target, box, closer], **QUIET)
         done.failure(hide(FAILED), None, begun_outputs, **QUIET)
         jobs.append(done)
-    stop.click(hide(STOPPED), None, begun_outputs, cancels=jobs, **QUIET)
+    # Then, not at once: what is under way may still arrive while the jobs are being cancelled.
+    stop.click(None, cancels=jobs, **QUIET).then(hide(STOPPED), None, begun_outputs, **QUIET)
     gr.on([left.input, right.input, paths.change], show_pair, [paths, left, right], slider, **QUIET)
     target.select(look, paths, [box, closer], **QUIET)
     detail.input(

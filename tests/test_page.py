@@ -278,7 +278,7 @@ def test_stop_ends_a_long_job_and_frees_the_models(visitor: Visitor, photo: Path
     visitor.upload(tmp_path / "large.png")
     visitor.tab.get_by_text("tiles, about").wait_for()
     visitor.tab.get_by_role("button", name="Stop").click()
-    visitor.verdict("Stopped")
+    visitor.tab.locator("h2").filter(has_text="Stopped").wait_for()
     visitor.page.get_by_role("tab", name="Compare").click()
     visitor.upload(photo)
     visitor.verdict(" wins ")
