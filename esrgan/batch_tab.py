@@ -45,7 +45,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
                     tables = gr.Markdown(elem_classes="figures")
 
     @on_gpu
-    def run(photos: list[dict[str, Any]] | None, detail: float) -> Iterator[Answer]:
+    def batch(photos: list[dict[str, Any]] | None, detail: float) -> Iterator[Answer]:
         check_detail(detail)
         paths = [Path(photo["path"]) for photo in photos or [] if photo["path"]]
         if not 0 < len(paths) <= MOST_PHOTOS:
@@ -82,7 +82,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
         yield told, str(chart_file), shown, str(zip_file), rows, gr.Column(visible=True)
 
     done = button.click(
-        run,
+        batch,
         [photos, detail],
         [verdict, chart, gallery, archive, tables, details],
         api_name="batch",

@@ -183,6 +183,8 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                 cached.popitem(last=False)
         yield result, *(saved[way] for way in job.ways), job.tell(result)[0], saved
 
+    run.__name__ = job.title.lower()  # what MCP calls the tool
+
     def show(figures: Figures, paths: Paths, left: str, right: str) -> Answer:
         target = "original" if "original" in paths else "bicubic"
         with Image.open(paths[target]) as image:
