@@ -26,13 +26,12 @@ as CSV, and the tables."""
 
 def add_batch_tab(studio: Studio, made: set[str]) -> None:
     """Add it to the page; the files it writes are added to `made`."""
-    has_dial = any(model.has_dial for model in studio.models.values())
     with gr.Tab("Batch"):
         gr.Markdown(HINT)
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 photos = gr.File(label="Your photos", file_count="multiple", height=260)
-                detail = gr.Slider(0, 1, 0, step=0.05, label="Detail", info=DETAIL_HINT, visible=has_dial)
+                detail = gr.Slider(0, 1, 0, step=0.05, label="Detail", info=DETAIL_HINT, visible=studio.has_dial)
                 with gr.Row():
                     button = gr.Button("Compare all", variant="primary", min_width=120)
                     stop = gr.Button("Stop", min_width=80, scale=0)

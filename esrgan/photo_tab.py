@@ -99,7 +99,6 @@ def close_up(paths: Paths, box: Box | None) -> Crops:
 
 def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
     """A tab where a photo goes in, and figures and pictures come out; the files it writes are added to `made`."""
-    has_dial = any(model.has_dial for model in studio.models.values())
     with gr.Tab(job.title):
         gr.Markdown(job.hint)
         with gr.Row():
@@ -112,7 +111,9 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                     height=260,
                     alt_text="Your photo",
                 )
-                detail = gr.Slider(0, 1, job.detail, step=0.05, label="Detail", info=DETAIL_HINT, visible=has_dial)
+                detail = gr.Slider(
+                    0, 1, job.detail, step=0.05, label="Detail", info=DETAIL_HINT, visible=studio.has_dial
+                )
                 with gr.Row():
                     button = gr.Button(job.title, variant="primary", min_width=120)
                     stop = gr.Button("Stop", min_width=80, scale=0)

@@ -105,6 +105,11 @@ class Studio:
     def __init__(self, models: Mapping[str, Model]) -> None:
         self.models = models
 
+    @property
+    def has_dial(self) -> bool:
+        """Whether detail changes anything."""
+        return any(model.has_dial for model in self.models.values())
+
     def compare(self, path: Path, detail: float) -> Iterator[Step]:
         """Shrink a photo by 4, bring it back in every way, and measure each result against it.
 
