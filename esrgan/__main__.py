@@ -101,6 +101,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     evaluation.add_argument("--max_samples", type=int, metavar="N", help="measure the first N photos only")
     evaluation.add_argument(
+        "--foreground",
+        type=Path,
+        metavar="DIR",
+        help="folder of masks, a PNG of each photo's name and size, white on the animal: measures it apart from its "
+        "background",
+    )
+    evaluation.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
@@ -218,7 +225,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     pairs = options.difference or [options.models[-2:]]
     for model in {model for pair in pairs for model in pair} - set(options.models):
         raise WeightsError(f"--difference {model}: not among --models {' '.join(options.models)}")
-    evaluation = evaluate(methods, paths, [(a, b) for a, *rest in pairs for b in rest])
+    evaluation = evaluate(methods, paths, [(a, b) for a, *rest in pairs for b in rest], options.foreground)
     sys.stdout.write(evaluation.markdown() + "\n")
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from .generator import SCALE
 from .images import ImageError, enlarge, read_cropped, shrink
-from .metrics import METRICS, SMALLEST, compare
+from .metrics import METRICS, SHAVE, SMALLEST, compare
 
 PROTOCOL = (
     "Truth: 8-bit RGB, cropped to a multiple of 4. Input: Pillow bicubic by 1/4. Output: clamped and rounded to 8 bit. "
@@ -45,9 +45,29 @@ def read_truth(path: Path) -> Image.Image:
     return truth
 
 
-def measure(method: Method, truth: Image.Image) -> Scores:
-    """Shrink the truth by 4, bring it back by `method`, and measure the result against it."""
-    return compare(method(shrink(truth, SCALE)), truth)
+def read_mask(path: Path, truth: Image.Image) -> np.ndarray:
+    """Where the animal is: what is lighter than middle grey in a picture of the photo's size.
+
+    Returns:
+        Bool, of the truth's shape (H, W).
+
+    Raises:
+        ImageError: it cannot be read, is of another size, or shows the animal everywhere or nowhere.
+    """
+    picture = read_cropped(path, SCALE)
+    if picture.size != truth.size:
+        sizes = [f"{width} x {height}" for width, height in (picture.size, truth.size)]
+        raise ImageError(f"{path}: the mask has {sizes[0]} pixels, the photo {sizes[1]}.")
+    mask = np.asarray(picture.convert("L")) >= 128
+    inner = mask[SHAVE:-SHAVE, SHAVE:-SHAVE]
+    if inner.all() or not inner.any():
+        raise ImageError(f"{path}: all of one colour; an animal should be white and its background black.")
+    return mask
+
+
+def measure(method: Method, truth: Image.Image, mask: np.ndarray | None = None) -> Scores:
+    """Shrink the truth by 4, bring it back by `method`, and measure the result against it; `mask` as in `compare`."""
+    return compare(method(shrink(truth, SCALE)), truth, mask)
 
 
 def shared_metrics(scores: Iterable[Scores]) -> list[str]:
@@ -171,15 +191,35 @@ class Evaluation:
         )
 
 
-def evaluate(methods: Mapping[str, Method], paths: Sequence[Path], pairs: Sequence[tuple[str, str]] = ()) -> Evaluation:
-    """Measure every way on every photo; `pairs` as in `Evaluation`."""
+def evaluate(
+    methods: Mapping[str, Method],
+    paths: Sequence[Path],
+    pairs: Sequence[tuple[str, str]] = (),
+    masks: Path | None = None,
+) -> Evaluation:
+    """Measure every way on every photo.
+
+    Args:
+        methods: the ways, by name.
+        paths: the photos.
+        pairs: as in `Evaluation`.
+        masks: folder with a PNG for each photo, of its name and size, white on the animal.
+
+    Raises:
+        ImageError: a photo or a mask cannot be used.
+    """
     scores: dict[str, list[Scores]] = {way: [] for way in methods}
-    for path in tqdm(paths, desc="measuring", unit="photo"):
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    names = [path.relative_to(root) for path in paths]
+    found = [
+        read_mask(masks / name.with_suffix(".png"), read_truth(path)) if masks else None
+        for path, name in zip(paths, names, strict=True)
+    ]
+    for path, mask in zip(tqdm(paths, desc="measuring", unit="photo"), found, strict=True):
         truth = read_truth(path)
         for way, method in methods.items():
-            scores[way].append(measure(method, truth))
-    root = Path(os.path.commonpath([path.parent for path in paths]))
-    return Evaluation([path.relative_to(root).as_posix() for path in paths], scores, list(pairs))
+            scores[way].append(measure(method, truth, mask))
+    return Evaluation([name.as_posix() for name in names], scores, list(pairs))
 
 
 def finite(figures: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Protocol: 8-bit RGB on both sides; `psnr_y` and `ssim_y` on the luma of BT.601 (16..235, MATLAB's rgb2ycbcr), `psnr_rgb`
 on all channels, peak 255, 4 pixels shaved off each side; `lpips` (Zhang et al., arXiv:1801.03924; AlexNet, version 0.1)
-on the whole RGB picture, where AlexNet's weights are at hand.
+on the whole RGB picture, where AlexNet's weights are at hand; with a mask, `psnr_y` of the animal and of the rest, too.
 """
 
 import logging
@@ -44,6 +44,8 @@ METRICS = {
     "psnr_rgb": Metric("PSNR-RGB (dB)", 2, max),
     "ssim_y": Metric("SSIM-Y", 4, max),
     "lpips": Metric("LPIPS", 3, min),
+    "psnr_y_animal": Metric("PSNR-Y, animal (dB)", 2, max),
+    "psnr_y_background": Metric("PSNR-Y, background (dB)", 2, max),
 }
 
 
@@ -117,11 +119,18 @@ def lpips(result: Image.Image, truth: Image.Image) -> float | None:
         return network(a, b, normalize=True).item()
 
 
-def compare(result: Image.Image, truth: Image.Image) -> dict[str, float]:
+def compare(result: Image.Image, truth: Image.Image, mask: np.ndarray | None = None) -> dict[str, float]:
     """Measure an 8-bit RGB result against the truth of the same size.
 
+    Args:
+        result: what was made.
+        truth: what it should be.
+        mask: bool of shape (H, W), true on the animal, which is then also measured apart from its background; each
+            needs a pixel that is not shaved off.
+
     Returns:
-        `psnr_y` and `psnr_rgb` in dB (infinite where equal), `ssim_y` in -1..1, and `lpips` where it can be had.
+        `psnr_y` and `psnr_rgb` in dB (infinite where equal), `ssim_y` in -1..1, and `lpips` where it can be had; with a
+        mask also `psnr_y_animal` and `psnr_y_background`.
 
     Raises:
         ValueError: sizes differ, not RGB, or a side is under 19 pixels (SSIM's window of 11, 4 shaved off each side).
@@ -137,9 +146,14 @@ def compare(result: Image.Image, truth: Image.Image) -> dict[str, float]:
     a, b = (np.asarray(image)[SHAVE:-SHAVE, SHAVE:-SHAVE] for image in (result, truth))
     luma_a, luma_b = luma(a), luma(b)
     distance = lpips(result, truth)
+    parts = {}
+    if mask is not None:
+        inner = mask[SHAVE:-SHAVE, SHAVE:-SHAVE]
+        parts = {"psnr_y_animal": inner, "psnr_y_background": ~inner}
     return {
         "psnr_y": psnr(luma_a, luma_b, peak=255),
         "psnr_rgb": psnr(a, b, peak=255),
         "ssim_y": ssim(luma_a, luma_b, peak=255),
         **({} if distance is None else {"lpips": distance}),
+        **{name: psnr(luma_a[part], luma_b[part], peak=255) for name, part in parts.items()},
     }

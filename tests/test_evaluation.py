@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 from conftest import EXAMPLES
+from PIL import Image
 
-from esrgan.evaluation import Evaluation, bicubic, evaluate, measure, paired_difference, read_truth
+from esrgan.evaluation import Evaluation, bicubic, evaluate, measure, paired_difference, read_mask, read_truth
 from esrgan.images import ImageError, write_image
 
 
@@ -66,3 +67,34 @@ def test_a_photo_too_small_to_be_measured_is_named(tmp_path) -> None:
     write_image(Image.new("RGB", (18, 40)), tmp_path / "tiny.png")
     with pytest.raises(ImageError, match=r"tiny\.png: 16 x 40"):
         read_truth(tmp_path / "tiny.png")
+
+
+def test_the_animal_is_measured_apart_where_masks_are_given(tmp_path) -> None:
+    photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((0, 0, 97, 83))
+    (tmp_path / "photos/cats").mkdir(parents=True)
+    for name in ("photos/a.png", "photos/cats/b.png"):
+        write_image(photo, tmp_path / name)
+        mask = Image.new("L", photo.size)
+        mask.paste(255, (20, 20, 60, 60))
+        (tmp_path / "masks" / name[7:]).parent.mkdir(parents=True, exist_ok=True)
+        write_image(mask, tmp_path / "masks" / name[7:])
+    paths = [tmp_path / "photos/a.png", tmp_path / "photos/cats/b.png"]
+    table = evaluate({"bicubic": bicubic, "again": bicubic}, paths, [("bicubic", "again")], tmp_path / "masks")
+    inside = np.zeros((80, 96), bool)
+    inside[20:60, 20:60] = True
+    assert table.scores["bicubic"][1] == measure(bicubic, read_truth(paths[1]), inside)
+    assert "| PSNR-Y, animal (dB) | PSNR-Y, background (dB) |" in table.markdown()
+
+
+@pytest.mark.parametrize(
+    ("size", "colour", "said"),
+    [
+        ((64, 64), "black", "all of one colour"),
+        ((64, 64), "white", "all of one colour"),
+        ((64, 60), "black", "the mask has 64 x 60"),
+    ],
+)
+def test_a_mask_that_tells_nothing_is_refused_by_name(size, colour, said, tmp_path) -> None:
+    write_image(Image.new("L", size, colour), tmp_path / "dog.png")
+    with pytest.raises(ImageError, match=rf"dog\.png: .*{said}"):
+        read_mask(tmp_path / "dog.png", Image.new("RGB", (64, 64)))

@@ -203,3 +203,19 @@ def test_without_alexnet_lpips_is_left_out_and_nothing_is_downloaded(tmp_path: P
     assert "LPIPS is left out" in done.stderr
     assert str(tmp_path) in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_mask_measures_the_animal_apart_from_its_background() -> None:
+    truth = Image.new("RGB", (40, 40), (100, 100, 100))
+    mask = np.zeros((40, 40), bool)
+    mask[10:20, 8:28] = True
+    pixels = np.array(truth)
+    pixels[mask] += 10  # luma is 219/255 of a grey difference
+    pixels[~mask] += 2
+    pixels[:4] = 255  # shaved off
+    scores = compare(Image.fromarray(pixels), truth, mask)
+    assert scores["psnr_y_animal"] == pytest.approx(20 * math.log10(255 / (10 * 219 / 255)))
+    assert scores["psnr_y_background"] == pytest.approx(20 * math.log10(255 / (2 * 219 / 255)))
+    errors = [(10 * 219 / 255) ** 2, (2 * 219 / 255) ** 2]
+    mean = (200 * errors[0] + (32 * 32 - 200) * errors[1]) / 32**2
+    assert scores["psnr_y"] == pytest.approx(10 * math.log10(255**2 / mean))
