@@ -66,7 +66,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--quality", type=int, choices=range(1, 101), metavar="1..100", help="of jpeg (default: 95) and lossy webp"
     )
     upscale.add_argument(
-        "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png"
+        "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png and tiff"
     )
     upscale.add_argument("--no_exif", dest="exif", action="store_false", help="leave out what EXIF says")
     upscale.add_argument("--overwrite", action="store_true", help="upscale again what is there already")

@@ -6,8 +6,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from .generator import SCALE
-from .images import ImageError, find_images
-from .photos import Photo, check_target
+from .images import ImageError, find_images, format_of
+from .photos import DEEP, Photo, check_target
 from .upscaler import Upscaler
 
 
@@ -72,9 +72,9 @@ def upscale_file(
         ImageError: it cannot be read, or the format cannot hold the result.
     """
     photo = Photo.open(path)
-    bits = bits or (photo.bits if target.suffix.lower() == ".png" else 8)
+    bits = bits or (photo.bits if format_of(target) in DEEP else 8)
     height, width = photo.colour.shape[:2]
-    check_target(target, SCALE * width, SCALE * height, bits, quality)
+    check_target(target, SCALE * width, SCALE * height, photo.channels, bits, quality)
     with tqdm(unit="tile", leave=False, disable=not progress) as bar:
         for done, bar.total, pixels in upscaler.stream(photo.colour, bits):  # noqa: B007
             bar.update(done - bar.n)

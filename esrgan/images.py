@@ -58,6 +58,7 @@ def opened(source: str | Path | bytes, name: str | None = None, max_pixels: int 
                 width, height = image.size
                 if width * height > max_pixels:
                     raise ImageError(f"{name}: {width} x {height} pixels are {too_many}")
+                image.filename = ""  # by which Pillow maps files into memory, turned TIFFs with their sides swapped
                 yield image
     except ImageError:
         raise

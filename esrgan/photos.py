@@ -14,9 +14,11 @@ from .generator import SCALE
 from .images import DAMAGE, MAX_PIXELS, SAVE_OPTIONS, ImageError, enlarge, format_of, opened
 from .metadata import fitting_profile, kept_exif, to_srgb
 from .png16 import write_png16
+from .tiff16 import LIMIT, TAGS, write_tiff16
 
 LARGEST_SIDES = {"JPEG": 65_535, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "WEBP": 16_383}  # all that can be written
 LOSSY = ("JPEG", "WEBP")
+DEEP = {"PNG": write_png16, "TIFF": write_tiff16}
 LUMA = (0.299, 0.587, 0.114)
 # Pillow decodes 16-bit colour to its upper bytes; told the other byte order, it takes the lower ones.
 OTHER_ORDER = {
@@ -24,6 +26,7 @@ OTHER_ORDER = {
     for mode in ("RGB", "RGBA", "RGBX")
     for order, other in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
 }
+GREY_ALPHA = {"LA;16B": ">u2", "LA;16L": "<u2", "LA;16N": "=u2"}
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,11 @@ class Photo:
         """8 or 16 a channel, as the file's mode says."""
         return 8 * self.colour.itemsize
 
+    @property
+    def channels(self) -> int:
+        """How many go into a file: 1 for grey or 3 for colour, and 1 for alpha."""
+        return (1 if self.grey else 3) + (self.alpha is not None)
+
     @classmethod
     def open(cls, source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> "Photo":
         """Decode a photo; of several frames the first, which the log then says.
@@ -64,12 +72,17 @@ class Photo:
             max_pixels: width times height above which the file is refused, before it is decoded.
 
         Raises:
-            ImageError: not an image, damaged, too large, or of 32 bits a channel.
+            ImageError: not an image, damaged, too large, of 32 bits a channel, or of 16 in separate planes.
         """
         name = name or (str(source) if not isinstance(source, bytes) else "the image")
         with opened(source, name, max_pixels) as image, opened(source, name, max_pixels) as twin:
             if image.mode in ("F", "I"):
                 raise ImageError(f"{name}: has 32 bits a channel; save it with 8 or 16.")
+            tags = getattr(image, "tag_v2", {})
+            if tags.get(TAGS.PlanarConfiguration) == 2 and tags.get(TAGS.BitsPerSample, ())[:2] == (16, 16):
+                raise ImageError(
+                    f"{name}: has 16 bits a channel in separate planes; save it with interleaved channels."
+                )
             pixels = _decode(image, twin)
             with_alpha = pixels.shape[2] in (2, 4)
             grey = pixels.shape[2] < 3
@@ -113,11 +126,11 @@ class Photo:
             ImageError: the format cannot hold it.
         """
         height, width = self.colour.shape[:2]
-        format_ = check_target(path, width, height, self.bits, quality)
+        format_ = check_target(path, width, height, self.channels, self.bits, quality)
         kept = self.exif if exif else b""
         if self.bits == 16:
             with replacing(path) as beside:
-                write_png16(beside, self._channels(), self.icc, kept)
+                DEEP[format_](beside, self._channels(), self.icc, kept)
             return
         channels = self._channels()
         image = Image.fromarray(channels[..., 0] if channels.shape[2] == 1 else channels)
@@ -144,7 +157,7 @@ class Photo:
         return colour if self.alpha is None else np.dstack([colour, self.alpha])
 
 
-def check_target(path: Path, width: int, height: int, bits: int, quality: int | None) -> str:
+def check_target(path: Path, width: int, height: int, channels: int, bits: int, quality: int | None) -> str:
     """The format in which such a photo will be written; arguments as for `Photo`.
 
     Raises:
@@ -157,8 +170,10 @@ def check_target(path: Path, width: int, height: int, bits: int, quality: int | 
         raise ImageError(
             f"{path}: {width} x {height} pixels; {format_} has at most {LARGEST_SIDES[format_]} a side, PNG has more."
         )
-    if bits == 16 and format_ != "PNG":
-        raise ImageError(f"{path}: 16 bits a channel are written to PNG only.")
+    if bits == 16 and format_ not in DEEP:
+        raise ImageError(f"{path}: 16 bits a channel are written to {' and '.join(DEEP)} only.")
+    if format_ == "TIFF" and width * height * channels * bits // 8 > LIMIT:
+        raise ImageError(f"{path}: {width} x {height} pixels are more than the 4 GiB of a TIFF; PNG has more.")
     if quality is not None and format_ not in LOSSY:
         raise ImageError(f"{path}: {format_} is lossless; a quality is for JPEG and WebP.")
     return format_
@@ -173,11 +188,13 @@ def _decode(image: Image.Image, twin: Image.Image) -> np.ndarray:
     if code in OTHER_ORDER:
         upper, lower = ImageOps.exif_transpose(image), ImageOps.exif_transpose(_unpack(twin, OTHER_ORDER[code]))
         pixels = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
-    elif code == "LA;16B":  # four bytes a pixel, like RGBA
+    elif code in GREY_ALPHA:  # four bytes a pixel, like RGBA
         image._mode = "RGBA"
-        pixels = np.asarray(ImageOps.exif_transpose(_unpack(image, "RGBA"))).view(">u2").astype(np.uint16)
+        pixels = np.asarray(ImageOps.exif_transpose(_unpack(image, "RGBA"))).view(GREY_ALPHA[code]).astype(np.uint16)
     elif image.mode.startswith("I;16"):
         pixels = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)[..., None]
+        if getattr(image, "tag_v2", {}).get(TAGS.PhotometricInterpretation) == 0:  # white, which Pillow passes over
+            pixels = 65535 - pixels
     else:
         pixels = np.asarray(_plain(ImageOps.exif_transpose(image)))
         return pixels.reshape(*pixels.shape[:2], -1)
