@@ -69,6 +69,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png and tiff"
     )
     upscale.add_argument("--no_exif", dest="exif", action="store_false", help="leave out what EXIF says")
+    upscale.add_argument(
+        "--all_frames",
+        action="store_true",
+        help="of animations and documents, to png, webp, tiff or a name in .gif (default: the first frame)",
+    )
     upscale.add_argument("--overwrite", action="store_true", help="upscale again what is there already")
     upscale.add_argument(
         "--ensemble", action="store_true", help="average over 8 ways to turn and mirror a photo; 8 times as long"
@@ -181,6 +186,7 @@ def run_upscale(options: argparse.Namespace) -> int:
                     bits=options.bits,
                     quality=options.quality,
                     exif=options.exif,
+                    all_frames=options.all_frames,
                     progress=state.is_main_process,
                 )
             except (ImageError, OSError) as error:
