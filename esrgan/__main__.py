@@ -12,6 +12,7 @@ python -m esrgan deploy-space me/animal-esrgan --mixed me/esrgan-x4-mixed --dogs
 import argparse
 import json
 import logging
+import math
 import re
 import sys
 from datetime import timedelta
@@ -33,7 +34,7 @@ from .hub import HubError, gather, publish
 from .images import ImageError, find_images
 from .machine import best_device
 from .space import deploy, write_bundle
-from .upscaler import Upscaler
+from .upscaler import ACCELERATOR_TILE, CPU_TILE, Upscaler
 from .weights import WeightsError
 
 logger = logging.getLogger("esrgan")
@@ -66,14 +67,24 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--quality", type=int, choices=range(1, 101), metavar="1..100", help="of jpeg (default: 95) and lossy webp"
     )
     upscale.add_argument(
-        "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png"
+        "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png and tiff"
     )
     upscale.add_argument("--no_exif", dest="exif", action="store_false", help="leave out what EXIF says")
+    upscale.add_argument(
+        "--all_frames",
+        action="store_true",
+        help="of animations and documents, to png, webp, tiff or a name in .gif (default: the first frame)",
+    )
     upscale.add_argument("--overwrite", action="store_true", help="upscale again what is there already")
     upscale.add_argument(
         "--ensemble", action="store_true", help="average over 8 ways to turn and mirror a photo; 8 times as long"
     )
-    upscale.add_argument("--tile", type=int, default=192, help="largest side of a tile, pixels (default: %(default)s)")
+    upscale.add_argument(
+        "--tile",
+        type=int,
+        help=f"largest side of a tile, pixels (default: as memory allows, up to {CPU_TILE} on a CPU and "
+        f"{ACCELERATOR_TILE} on an accelerator)",
+    )
     upscale.add_argument(
         "--overlap", type=int, default=16, help="context at inner edges of tiles, pixels (default: %(default)s)"
     )
@@ -156,8 +167,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     export.add_argument("--model", default="mixed", help=f"{source} (default: %(default)s)")
     export.set_defaults(run=run_export)
     options = parser.parse_args(arguments)
-    if options.run is run_upscale and not 0 <= 2 * options.overlap < options.tile:
-        upscale.error("--tile must be larger than twice --overlap")
+    if options.run is run_upscale and not 0 <= 2 * options.overlap < (
+        math.inf if options.tile is None else options.tile
+    ):
+        upscale.error("--tile must be larger than twice --overlap, and that not below 0")
     return options
 
 
@@ -188,6 +201,7 @@ def run_upscale(options: argparse.Namespace) -> int:
                     bits=options.bits,
                     quality=options.quality,
                     exif=options.exif,
+                    all_frames=options.all_frames,
                     progress=state.is_main_process,
                 )
             except (ImageError, OSError) as error:

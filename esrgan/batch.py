@@ -1,13 +1,15 @@
 """Photos by the folder: what is read, where each result goes, and each from file to file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
 from tqdm.auto import tqdm
 
+from .animation import Animation, count_frames
 from .generator import SCALE
-from .images import ImageError, find_images
-from .photos import Photo, check_target
+from .images import ImageError, find_images, format_of
+from .photos import DEEP, Photo, check_target
 from .upscaler import Upscaler
 
 
@@ -55,6 +57,7 @@ def upscale_file(
     bits: int | None = None,
     quality: int | None = None,
     exif: bool = True,
+    all_frames: bool = False,
     progress: bool = False,
 ) -> None:
     """Upscale a photo by 4, from file to file.
@@ -66,16 +69,34 @@ def upscale_file(
         bits: 8 or 16 a channel; by default as many as the photo has, and 8 where the format has no more.
         quality: as for `Photo.save`.
         exif: as for `Photo.save`.
+        all_frames: whether an animation, or a document of several pages, is upscaled whole, with 8 bits a channel, and
+            not its first frame alone.
         progress: whether to show a bar over its tiles.
 
     Raises:
         ImageError: it cannot be read, or the format cannot hold the result.
     """
-    photo = Photo.open(path)
-    bits = bits or (photo.bits if target.suffix.lower() == ".png" else 8)
-    height, width = photo.colour.shape[:2]
-    check_target(target, SCALE * width, SCALE * height, bits, quality)
     with tqdm(unit="tile", leave=False, disable=not progress) as bar:
-        for done, bar.total, pixels in upscaler.stream(photo.colour, bits):  # noqa: B007
-            bar.update(done - bar.n)
-    photo.enlarged(pixels).save(target, quality=quality, exif=exif)
+
+        def upscale(photo: Photo, bits: int) -> Photo:
+            bar.reset()
+            for done, bar.total, pixels in upscaler.stream(photo.colour, bits):  # noqa: B007
+                bar.update(done - bar.n)
+            return photo.enlarged(pixels)
+
+        if all_frames and (count := count_frames(path)) > 1:
+            animation = Animation.scan(path)
+            animation.check(target, bits or 8, quality)
+
+            def frames() -> Iterator[Photo]:
+                for number, photo in enumerate(Photo.frames(path), 1):
+                    bar.set_description(f"frame {number} of {count}")
+                    yield upscale(photo, 8)
+
+            animation.save(target, frames(), quality=quality, exif=exif)
+            return
+        photo = Photo.open(path)
+        bits = bits or (photo.bits if format_of(target) in DEEP else 8)
+        height, width = photo.colour.shape[:2]
+        check_target(target, SCALE * width, SCALE * height, photo.channels, bits, quality)
+        upscale(photo, bits).save(target, quality=quality, exif=exif)

@@ -1,6 +1,7 @@
 """Files to pixels and back. Whatever is wrong with a file is an `ImageError` of one sentence that names it."""
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,18 @@ FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]  # no EPS: Pillow would 
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}) | HEIC_EXTENSIONS
 if HEIC_EXTENSIONS:
     FORMATS.append("HEIF")
-DAMAGE = (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError)
+DAMAGE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    MemoryError,
+    struct.error,
+)
 
 
 class ImageError(ValueError):
@@ -49,20 +61,18 @@ def opened(source: str | Path | bytes, name: str | None = None, max_pixels: int 
     Raises:
         ImageError: not an image, damaged, or too large; what Pillow raises in the body of the `with` becomes one too.
     """
-    name = name or (str(source) if not isinstance(source, bytes) else "the image")
-    too_many = f"more than the limit of {max_pixels / 1e6:g} megapixels; shrink or crop it."
+    name = name or called(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata; what matters raises
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise ImageError(f"{name}: {width} x {height} pixels are {too_many}")
+                check_size(image, name, max_pixels)
+                image.filename = ""  # by which Pillow maps files into memory, turned TIFFs with their sides swapped
                 yield image
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: its pixels are {too_many}") from error
+        raise ImageError(f"{name}: its pixels are {_too_many(max_pixels)}") from error
     except UnidentifiedImageError as error:
         heic = "" if HEIC_EXTENSIONS else "; HEIC needs the package pillow-heif"
         raise ImageError(
@@ -72,6 +82,31 @@ def opened(source: str | Path | bytes, name: str | None = None, max_pixels: int 
         raise ImageError(f"{name}: no such file.") from error
     except DAMAGE as error:
         raise ImageError(f"{name}: the image is damaged and cannot be decoded ({error}).") from error
+
+
+def called(source: str | Path | bytes) -> str:
+    """What a file is called in messages."""
+    return "the image" if isinstance(source, bytes) else str(source)
+
+
+def check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    """Refuse what `opened` would, before it is decoded."""
+    if image.width * image.height > max_pixels:
+        raise ImageError(f"{name}: {image.width} x {image.height} pixels are {_too_many(max_pixels)}")
+
+
+def _too_many(max_pixels: int) -> str:
+    return f"more than the limit of {max_pixels / 1e6:g} megapixels; shrink or crop it."
+
+
+def frames_of(image: Image.Image) -> range:
+    """The numbers of an animation's frames or a document's pages; else 0 alone, also where a phone has added pictures.
+
+    An animated PNG's first picture may be for programs that show no animation; it is left out.
+    """
+    if image.format == "MPO":
+        return range(1)
+    return range(1 if image.info.get("default_image") else 0, getattr(image, "n_frames", 1))
 
 
 def read_image(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:

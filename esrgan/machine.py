@@ -3,6 +3,7 @@
 import ctypes
 import sys
 
+import psutil
 import torch
 
 
@@ -28,6 +29,17 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     if has_fast_bf16(device):
         return torch.bfloat16
     return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be had on a device; those of the CPU where it does not say, as Apple's share its memory."""
+    if device.type != "cpu":
+        try:
+            cached = torch.accelerator.memory_reserved(device) - torch.accelerator.memory_allocated(device)
+            return torch.accelerator.get_memory_info(device)[0] + cached
+        except RuntimeError:
+            pass
+    return psutil.virtual_memory().available
 
 
 def keep_freed_memory() -> None:

@@ -1,5 +1,6 @@
 """A photo through a generator, tile by tile, in the precision the machine is fast in."""
 
+import math
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import pairwise, product
@@ -11,8 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from .generator import SCALE, Generator
-from .machine import best_device, fastest_dtype
+from .machine import best_device, fastest_dtype, free_memory
 from .weights import WeightsError
+
+CPU_TILE, ACCELERATOR_TILE = 192, 1024  # the largest; a CPU's caches do not hold more, an accelerator wastes little
 
 
 class Window(NamedTuple):
@@ -50,6 +53,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
+def bytes_per_pixel(generator: Generator) -> int:
+    """Memory that float32 takes at its peak, for each low-resolution pixel.
+
+    A dense block's last concatenation holds its input, the RRDB's and the trunk's (3F), what it joins (F + 3G, G) and
+    the result (F + 4G). The convolution before the last holds its input, output and activation (3F), at 16 pixels each.
+    """
+    features, growth = generator.config["num_features"], generator.config["growth_channels"]
+    return 4 * max(5 * features + 8 * growth, 3 * 16 * features)
+
+
+def best_tile(generator: Generator, device: torch.device, overlap: int) -> int:
+    """The largest side of a tile that fits half of the free memory, or the least that is more than overlap."""
+    fitting = math.isqrt(free_memory(device) // 2 // bytes_per_pixel(generator))
+    return max(2 * overlap + 1, min(fitting, CPU_TILE if device.type == "cpu" else ACCELERATOR_TILE))
+
+
 class Upscaler:
     """Upscale photos of any size by 4: `Upscaler(generator)(image)`.
 
@@ -61,7 +80,8 @@ class Upscaler:
         device: where it runs; by default an accelerator if there is one.
         dtype: its precision; by default the one that is fast on the device. Results of 16 bits, and tiles that overflow
             in that precision, are computed in float32.
-        tile: largest side of a tile, low-resolution pixels.
+        tile: largest side of a tile, low-resolution pixels; by default what fits half of the free memory in float32, up
+            to 192 on a CPU and 1024 on an accelerator.
         overlap: pixels at a tile's inner edges that are computed for context only and cut off.
         ensemble: whether to average over the 8 ways to turn and mirror a photo (EDSR, arXiv:1707.02921, section 3.4),
             which takes 8 times as long.
@@ -73,15 +93,15 @@ class Upscaler:
         *,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
-        tile: int = 192,
+        tile: int | None = None,
         overlap: int = 16,
         ensemble: bool = False,
     ) -> None:
-        if tile <= 2 * overlap:
+        if tile is not None and tile <= 2 * overlap:
             raise ValueError(f"tile of {tile} pixels: must be larger than twice the overlap of {overlap}")
         self.device = torch.device(device) if device else best_device()
         self.dtype = dtype or fastest_dtype(self.device)
-        self.tile = tile
+        self.tile = tile or best_tile(generator, self.device, overlap)
         self.overlap = overlap
         self.ensemble = ensemble
         self.generator = self._copy(generator, self.dtype)

@@ -1,6 +1,7 @@
 """What the tests share: where things are, and an environment of their own."""
 
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a second thread costs networks 
 if (SHARED / "torch_home").is_dir():
     os.environ["TORCH_HOME"] = str(SHARED / "torch_home")
 sys.path.insert(0, str(ROOT))
+
+
+def printed(script: str) -> str:
+    """What a Python process of its own prints; `peak()` there is the most memory it has had, bytes."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("needs /proc: getrusage counts the process that has started this one too")
+    peak = """
+def peak():
+    return 1024 * int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+    done = subprocess.run([sys.executable, "-c", peak + script], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def pytest_unconfigure() -> None:

@@ -104,9 +104,10 @@ def test_format_quality_and_what_is_kept_are_options(photos, model, tmp_path) ->
         assert not image.getexif()
 
 
-def test_a_tile_of_overlap_alone_is_refused(capsys) -> None:
+@pytest.mark.parametrize("options", [["--tile", "32"], ["--tile", "0"], ["--overlap", "-1"]])
+def test_a_tile_of_overlap_alone_is_refused(options, capsys) -> None:
     with pytest.raises(SystemExit):
-        main(["upscale", "x.png", "-o", "out", "--tile", "32"])
+        main(["upscale", "x.png", "-o", "out", *options])
     assert "--tile must be larger than twice --overlap" in capsys.readouterr().err
 
 

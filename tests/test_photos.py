@@ -158,7 +158,7 @@ def test_16_bits_are_a_matter_of_mode_not_of_value(tmp_path: Path) -> None:
     assert Photo.open(encode(Image.new("L", (2, 2), 200), "PNG")).bits == 8
     to_8 = np.array([[[0], [128], [129], [65535]]], np.uint16)  # 128 / 257 is 0.498, 129 / 257 is 0.502
     assert np.asarray(through(png16(to_8, 0), tmp_path / "eight.png", bits=8))[0, ::4].tolist() == [0, 0, 1, 255]
-    with pytest.raises(ImageError, match=r"out\.jpg: 16 bits a channel are written to PNG only"):
+    with pytest.raises(ImageError, match=r"out\.jpg: 16 bits a channel are written to PNG and TIFF only"):
         through(png16(dark, 0), tmp_path / "out.jpg")
 
 
@@ -217,7 +217,10 @@ def test_alpha_grows_smoothly_and_flat_areas_stay() -> None:
     assert len(set(row)) > 3
 
 
-@pytest.mark.parametrize(("extension", "bits"), [(".png", 8), (".png", 16), (".jpg", 8), (".webp", 8), (".tif", 8)])
+@pytest.mark.parametrize(
+    ("extension", "bits"),
+    [(".png", 8), (".png", 16), (".jpg", 8), (".webp", 8), (".tif", 8), (".tif", 16)],
+)
 def test_a_wide_gamut_looks_the_same(extension: str, bits: int, tmp_path: Path) -> None:
     wide = profile(2.2)
     greens = Image.new("RGB", (16, 16), (20, 240, 30))

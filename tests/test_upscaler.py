@@ -3,16 +3,18 @@
 from itertools import pairwise
 
 import numpy as np
+import psutil
 import pytest
 import torch
-from conftest import EXAMPLES
+from conftest import EXAMPLES, printed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from esrgan import Generator, Upscaler, WeightsError
+from esrgan.machine import free_memory
 from esrgan.metrics import psnr
-from esrgan.upscaler import split, windows
+from esrgan.upscaler import best_tile, bytes_per_pixel, split, windows
 
 PHOTO = Image.open(EXAMPLES / "raccoon_face.png").convert("RGB").crop((150, 100, 240, 170))
 REACH = 20  # of one block, low-resolution pixels: 17 convolutions of 3x3, then 4 at finer scales
@@ -142,6 +144,66 @@ def test_a_photo_that_is_not_rgb_is_refused() -> None:
 def test_a_tile_of_overlap_alone_is_refused() -> None:
     with pytest.raises(ValueError, match="tile of 32 pixels"):
         Upscaler(repeater(), tile=32, overlap=16)
+
+
+def outline(features: int, growth: int = 32) -> Generator:
+    """A network of which no weight takes memory."""
+    with torch.device("meta"):
+        return Generator(1, features, growth)
+
+
+def test_memory_of_a_pixel_by_hand() -> None:
+    assert bytes_per_pixel(outline(64, 32)) == 4 * (3 * 64) * 16, "conv_hr's input, output and activation"
+    held, joined, result = 64 + 64 + 64, (64 + 3 * 512) + 512, 64 + 4 * 512
+    assert bytes_per_pixel(outline(64, 512)) == 4 * (held + joined + result), "the last concatenation"
+
+
+@pytest.mark.parametrize(("features", "growth", "tile"), [(64, 32, 160), (16, 128, 256)])
+def test_a_tile_takes_as_much_memory_as_is_counted_on(features: int, growth: int, tile: int) -> None:
+    script = f"""
+import numpy as np
+import torch
+from esrgan import Generator, Upscaler
+
+def peak_after(side):
+    *_, _ = upscaler.stream(np.zeros((side, side, 3), np.uint8))
+    return peak()
+
+upscaler = Upscaler(Generator(1, {features}, {growth}), device="cpu", dtype=torch.float32, tile={tile})
+before = peak_after(16)
+print(peak_after({tile}) - before)
+"""
+    counted = tile**2 * bytes_per_pixel(outline(features, growth))
+    assert 0.7 < int(printed(script)) / counted < 1.6, "of it, and at most twice that is free"
+
+
+def test_a_tile_is_as_large_as_half_of_the_free_memory_or_the_caches_hold() -> None:
+    cpu = torch.device("cpu")
+    assert best_tile(outline(8), cpu, overlap=16) == 192
+    wide = outline(20_000)  # 3.84 MB a pixel
+    half = psutil.virtual_memory().available / 2
+    assert best_tile(wide, cpu, overlap=0) == pytest.approx((half / 3.84e6) ** 0.5, rel=0.15)
+    assert best_tile(outline(10**8, 1), cpu, overlap=16) == 33, "of which 32 are overlap"
+    assert best_tile(outline(8), cpu, overlap=100) == 201
+    assert Upscaler(repeater(), device="cpu").tile == 192
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="asks for an accelerator that is not there")
+def test_a_device_that_does_not_say_what_is_free_has_the_memory_of_the_cpu() -> None:
+    available = psutil.virtual_memory().available
+    assert free_memory(torch.device("mps")) == pytest.approx(available, rel=0.2)
+    assert best_tile(outline(8), torch.device("mps"), overlap=16) == 1024
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_memory_that_torch_keeps_for_later_counts_as_free() -> None:
+    cuda = torch.device("cuda")
+    torch.cuda.empty_cache()
+    before = free_memory(cuda)
+    held = torch.empty(2**28, device=cuda)
+    assert before - free_memory(cuda) == pytest.approx(2**30, rel=0.1)
+    del held
+    assert free_memory(cuda) == pytest.approx(before, abs=2**27)
 
 
 @given(st.data(), st.integers(1, 800), st.integers(0, 20))
