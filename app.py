@@ -69,6 +69,7 @@ CSS = """
 .figures table :is(th, td):first-child {text-align: left; padding-left: 0 !important}
 .figures td + td {white-space: nowrap}
 .footnote p {font-size: 0.9em}
+.scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
 """
 
 logger = logging.getLogger("esrgan")
@@ -79,9 +80,16 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
     ways = ("bicubic", *studio.models)
     jobs = (
         Job(
-            "Compare", COMPARE_HINT, COMPARE_API, studio.compare, tell_comparison, ("original", *ways, "map"), detail=0
+            "Compare",
+            COMPARE_HINT,
+            COMPARE_API,
+            studio.compare,
+            tell_comparison,
+            ways=("original", *ways, "map"),
+            maps=tuple(f"error_{way}" for way in ways),
+            detail=0,
         ),
-        Job("Upscale", UPSCALE_HINT, UPSCALE_API, studio.upscale, tell_upscale, ways, detail=0.5),
+        Job("Upscale", UPSCALE_HINT, UPSCALE_API, studio.upscale, tell_upscale, ways=ways, maps=(), detail=0.5),
     )
     with gr.Blocks(title="Sharper animals", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         made: set[str] = set()

@@ -17,14 +17,13 @@ from .generator import SCALE
 from .images import ImageError, write_image
 from .page import DETAIL_HINT, MODELS, QUIET, STOPPED, Answer, check_detail, failure, make_folder
 from .studio import Box, Figures, Step, Studio
-from .wording import label, tell_progress
+from .wording import label, tell_maps, tell_progress
 from .zero_gpu import on_gpu
 
 EXAMPLES = Path(__file__).parent / "examples"
 CACHED_RESULTS = 32
 CLOSE = 96
 
-MAP_LEGEND = "*Map: who is closer* colours your photo blue where Dogs came closer to it, orange where Mixed did."
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
 WORKING = "## Working on it …"
 FAILED = "## No result\nTry another photo."
@@ -50,6 +49,7 @@ class Job:
         work: the steps.
         tell: the figures as a verdict and a table.
         ways: the pictures that are shown and saved.
+        maps: those that are shown only.
         detail: where the dial stands at first.
     """
 
@@ -59,6 +59,7 @@ class Job:
     work: Callable[[Path, float], Iterator[Step]]
     tell: Callable[[Figures], tuple[str, str]]
     ways: tuple[str, ...]
+    maps: tuple[str, ...]
     detail: float
 
 
@@ -91,7 +92,7 @@ def close_up(paths: Paths, box: Box | None) -> Crops:
         return []
     found = []
     for way, path in paths.items():
-        if way not in ("small", "map"):
+        if way not in ("small", "map") and not way.startswith("error_"):
             with Image.open(path) as image:
                 found.append((triple(image.crop(box)), label(way)))
     return found
@@ -124,12 +125,11 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                     label="Before and after", show_label=False, format="png", interactive=False, buttons=["fullscreen"]
                 )
                 with gr.Column(visible=False) as details:
-                    choices = [(label(way), way) for way in job.ways]
+                    choices = [(label(way), way) for way in (*job.ways, *job.maps)]
                     with gr.Row():
                         left = gr.Dropdown(choices, value="bicubic", label="Left", filterable=False, min_width=120)
                         right = gr.Dropdown(choices, value="dogs", label="Right", filterable=False, min_width=120)
-                    if "map" in job.ways:
-                        gr.Markdown(MAP_LEGEND, elem_classes="footnote")
+                    legend = gr.HTML(tell_maps(()), elem_classes="footnote", visible=bool(job.maps))
                     rows = gr.Markdown(elem_classes="figures")
                     with gr.Row():
                         target = gr.Image(
@@ -240,6 +240,7 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
     # Then, not at once: what is under way may still arrive while the jobs are being cancelled.
     stop.click(None, cancels=jobs, **QUIET).then(hide(STOPPED), None, begun_outputs, **QUIET)
     gr.on([left.input, right.input, paths.change], show_pair, [paths, left, right], slider, **QUIET)
+    gr.on([left.input, right.input], lambda *ways: tell_maps(ways), [left, right], legend, **QUIET)
     target.select(look, paths, [box, closer], **QUIET)
     detail.input(
         peek,

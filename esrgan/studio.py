@@ -11,7 +11,7 @@ from . import metrics
 from .evaluation import bicubic
 from .generator import BUNDLED, SCALE, Generator, blend
 from .images import ImageError, crop_to_multiple, read_image, shrink
-from .maps import draw_winner
+from .maps import draw_error, draw_winner
 from .upscaler import Upscaler
 from .weights import HubUnreachable, NoSuchStage
 
@@ -33,7 +33,7 @@ class Step(NamedTuple):
         done: the part of the work that is done, 0..1.
         text: what is being worked on.
         pictures: those there are so far, by their way: `original`, `small` (what is enlarged), `bicubic`, the models,
-            `map`.
+            `map`, `error_bicubic`, `error_mixed`, ….
         figures: with the last step of a photo, what was measured.
         problem: why a photo of many was left out.
     """
@@ -129,6 +129,7 @@ class Studio:
         figures = {way: metrics.compare(pictures[way], truth) for way in ("bicubic", *self.models)}
         figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in figures["dogs"]}
         pictures["map"] = draw_winner(pictures["mixed"], pictures["dogs"], truth)
+        pictures |= {f"error_{way}": draw_error(pictures[way], truth) for way in ("bicubic", *self.models)}
         yield Step(1, "done", pictures, figures)
 
     def batch(self, paths: Sequence[Path], detail: float) -> Iterator[tuple[Path, Step]]:

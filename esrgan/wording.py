@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from .evaluation import Evaluation
+from .maps import ERROR_END, error_scale
 from .metrics import METRICS
 from .studio import Figures, Step
 
@@ -14,7 +15,24 @@ AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.i
 
 def label(way: str) -> str:
     """What the page calls a picture."""
-    return LABELS.get(way, way.capitalize())
+    name = way.removeprefix("error_")
+    return LABELS.get(way, f"{'Error: ' * (name != way)}{name.capitalize()}")
+
+
+def tell_maps(ways: Sequence[str]) -> str:
+    """HTML: what the colours of those pictures mean that are maps."""
+    told = []
+    if "map" in ways:
+        told.append("<em>Map: who is closer</em>: blue where Dogs came closer to your photo, orange where Mixed did.")
+    if any(way.startswith("error_") for way in ways):
+        told.append(
+            "<em>Error</em>: how far the brightness is off. "
+            f'Exact <span class="scale" style="background: {error_scale()}"></span> off by {ERROR_END} of 255 levels or '
+            "more. The same colours for every result and photo."
+        )
+    if not told:
+        told.append("<em>Map</em> and <em>Error</em> in these lists show who is closer where, and what is wrong where.")
+    return "".join(f"<p>{sentence}</p>" for sentence in told)
 
 
 def tell_progress(step: Step, seconds: float) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from esrgan.evaluation import bicubic, measure, read_truth
 from esrgan.images import read_image, shrink
-from esrgan.maps import draw_winner
+from esrgan.maps import draw_error, draw_winner
 from esrgan.metrics import METRICS, compare
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -178,6 +178,24 @@ def test_the_dial_changes_the_result_and_the_map_shows_who_is_closer(
     visitor.tab.get_by_label("Right").click()
     visitor.page.get_by_role("option", name="Map").click()
     assert np.array_equal(visitor.slider("bicubic", "map")[1], np.asarray(draw_winner(mixed, dogs, truth)))
+
+
+def test_the_error_of_two_ways_side_by_side_with_its_scale(server: Server, visitor: Visitor, photo: Path) -> None:
+    visitor.upload(photo)
+    visitor.verdict(" wins ")
+    scale = visitor.tab.locator(".scale")
+    assert not scale.count()
+    for side, way in (("Left", "Error: Bicubic"), ("Right", "Error: Dogs")):
+        visitor.tab.get_by_label(side).click()
+        visitor.page.get_by_role("option", name=way).click()
+        visitor.page.get_by_role("option").first.wait_for(state="detached")
+    scale.wait_for()
+    assert "rgb(252, 255, 164)" in scale.evaluate("element => getComputedStyle(element).backgroundImage")
+    assert visitor.tab.get_by_text("off by 32 of 255 levels or more").is_visible()
+    truth = read_truth(photo)
+    results = [method(shrink(truth, 4)) for method in (bicubic, server.models["dogs"].at(0))]
+    for shown, result in zip(visitor.slider("error_bicubic", "error_dogs"), results, strict=True):
+        assert np.array_equal(shown, np.asarray(draw_error(result, truth)))
 
 
 def test_an_upload_is_upscaled_and_its_download_is_exact(
