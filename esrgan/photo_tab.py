@@ -129,7 +129,7 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                     with gr.Row():
                         left = gr.Dropdown(choices, value="bicubic", label="Left", filterable=False, min_width=120)
                         right = gr.Dropdown(choices, value="dogs", label="Right", filterable=False, min_width=120)
-                    legend = gr.HTML(tell_maps(()), elem_classes="footnote", visible=bool(job.maps))
+                    legend = gr.Markdown(tell_maps(()), elem_classes="footnote", visible=bool(job.maps))
                     rows = gr.Markdown(elem_classes="figures")
                     with gr.Row():
                         target = gr.Image(

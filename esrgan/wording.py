@@ -20,19 +20,18 @@ def label(way: str) -> str:
 
 
 def tell_maps(ways: Sequence[str]) -> str:
-    """HTML: what the colours of those pictures mean that are maps."""
+    """What the colours of those pictures mean that are maps."""
     told = []
     if "map" in ways:
-        told.append("<em>Map: who is closer</em>: blue where Dogs came closer to your photo, orange where Mixed did.")
+        told.append("*Map: who is closer*: blue where Dogs came closer to your photo, orange where Mixed did.")
     if any(way.startswith("error_") for way in ways):
         told.append(
-            "<em>Error</em>: how far the brightness is off. "
-            f'Exact <span class="scale" style="background: {error_scale()}"></span> off by {ERROR_END} of 255 levels or '
-            "more. The same colours for every result and photo."
+            f'*Error*: brightness exact <span class="scale" style="background: {error_scale()}"></span> '
+            f"off by {ERROR_END} of 255 levels or more. The same colours for every result and photo."
         )
     if not told:
-        told.append("<em>Map</em> and <em>Error</em> in these lists show who is closer where, and what is wrong where.")
-    return "".join(f"<p>{sentence}</p>" for sentence in told)
+        told.append("*Map* and *Error* in these lists show who is closer where, and what is wrong where.")
+    return "\n\n".join(told)
 
 
 def tell_progress(step: Step, seconds: float) -> str:

@@ -154,7 +154,7 @@ def test_either_side_of_the_slider_can_be_any_picture(server: Server, visitor: V
     visitor.slider("bicubic", "dogs")
     for side, way in (("Left", "Original"), ("Right", "Mixed")):
         visitor.tab.get_by_label(side).click()
-        visitor.page.get_by_role("option", name=way).click()
+        visitor.page.get_by_role("option", name=way, exact=True).click()
         visitor.page.get_by_role("option").first.wait_for(state="detached")
     left, right = visitor.slider("original", "mixed")
     truth = read_truth(photo)
@@ -187,7 +187,7 @@ def test_the_error_of_two_ways_side_by_side_with_its_scale(server: Server, visit
     assert not scale.count()
     for side, way in (("Left", "Error: Bicubic"), ("Right", "Error: Dogs")):
         visitor.tab.get_by_label(side).click()
-        visitor.page.get_by_role("option", name=way).click()
+        visitor.page.get_by_role("option", name=way, exact=True).click()
         visitor.page.get_by_role("option").first.wait_for(state="detached")
     scale.wait_for()
     assert "rgb(252, 255, 164)" in scale.evaluate("element => getComputedStyle(element).backgroundImage")
