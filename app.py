@@ -10,10 +10,11 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from threading import Thread
 
 import gradio as gr
 
-from esrgan import WeightsError
+from esrgan import WeightsError, zero_gpu
 from esrgan.batch_tab import add_batch_tab
 from esrgan.evaluation import PROTOCOL
 from esrgan.photo_tab import EXAMPLES, Job, add_photo_tab
@@ -143,8 +144,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for note in notes:
         logger.warning("%s", note)
+    studio = Studio(models)
+    page = build(studio, notes)
     try:
-        build(Studio(models), notes).launch(
+        page.launch(
             server_name=options.host,
             server_port=options.port,
             max_file_size=MAX_FILE_SIZE,
@@ -155,10 +158,14 @@ def main(arguments: list[str] | None = None) -> int:
             enable_monitoring=False,
             theme=THEME,
             css=CSS,
+            prevent_thread_lock=True,
         )
     except OSError:
         logger.error("%s:%d cannot be served on; choose another with --port.", options.host, options.port)
         return 1
+    if not hasattr(zero_gpu.spaces, "GPU"):  # lent to visitors alone
+        Thread(target=studio.warm_up, args=[min(EXAMPLES.glob("*.png"))]).start()
+    page.block_thread()
     return 0
 
 

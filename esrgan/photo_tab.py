@@ -14,8 +14,8 @@ from PIL import Image
 from .evaluation import finite
 from .figures import hardest_crop
 from .generator import SCALE
-from .images import ImageError, write_image
-from .page import DETAIL_HINT, MODELS, QUIET, STOPPED, Answer, check_detail, failure, make_folder
+from .images import write_image
+from .page import MODELS, QUIET, STOPPED, Answer, add_controls, check_detail, failure, make_folder, refusing
 from .studio import Box, Figures, Step, Studio
 from .wording import label, tell_maps, tell_progress
 from .zero_gpu import on_gpu
@@ -112,12 +112,7 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                     height=260,
                     alt_text="Your photo",
                 )
-                detail = gr.Slider(
-                    0, 1, job.detail, step=0.05, label="Detail", info=DETAIL_HINT, visible=studio.has_dial
-                )
-                with gr.Row():
-                    button = gr.Button(job.title, variant="primary", min_width=120)
-                    stop = gr.Button("Stop", min_width=80, scale=0)
+                detail, button, stop = add_controls(studio, job.title, job.detail)
                 examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), photo, label="Or click an animal")
             with gr.Column(scale=3, min_width=280, elem_classes="result"):
                 verdict = gr.Markdown(WAITING)
@@ -167,7 +162,7 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
         result, saved = cached.get(key, ({}, {}))
         if not saved or not all(Path(file).exists() for file in saved.values()):
             started, folder, saved = time.monotonic(), make_folder(), {}
-            try:
+            with refusing():
                 for step in job.work(path, detail):
                     new = [way for way in step.pictures if way not in saved]
                     for way in new:
@@ -176,8 +171,6 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                     made.update(saved.values())
                     progress = tell_progress(step, time.monotonic() - started)
                     yield *[gr.skip()] * (1 + len(job.ways)), progress, dict(saved) if new else gr.skip()
-            except ImageError as error:
-                raise failure(str(error)) from error
             result = finite(step.figures)
             cached[key] = result, saved
             if len(cached) > CACHED_RESULTS:
@@ -207,7 +200,7 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
         check_detail(detail)
         if not (shown := close_up(paths, box)) or box is None:
             return []
-        with Image.open(paths["small"]) as small:
+        with refusing(), Image.open(paths["small"]) as small:
             new = studio.peek(small.convert("RGB"), box, detail)
         return [(triple(new[name.lower()]) if name.lower() in new else crop, name) for crop, name in shown]
 

@@ -35,10 +35,11 @@ def tell_maps(ways: Sequence[str]) -> str:
 
 
 def tell_progress(step: Step, seconds: float) -> str:
-    """What is being done, after so many seconds, and how many are left; before a twentieth is done, nobody knows."""
+    """What is being done, after so many seconds, and how many are left: until a twentieth is done, by earlier jobs."""
     estimate = ""
-    if 0.05 < step.done < 1:
-        left = seconds * (1 - step.done) / step.done
+    total = seconds / step.done if step.done > 0.05 else step.seconds
+    if total and step.done < 1:
+        left = max(1, total - seconds)
         estimate = f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
     return f"## Working on it …\n{step.text}{estimate}"
 
