@@ -77,6 +77,8 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
         told, rows = tell_batch(evaluation, problems)
         yield told, str(chart_file), shown, str(zip_file), rows, gr.Column(visible=True)
 
+    batch._mcp_type = "none"  # type: ignore[attr-defined]  # Gradio's MCP tools take no lists of files
+
     done = button.click(
         batch,
         [photos, detail],

@@ -177,7 +177,17 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                 cached.popitem(last=False)
         yield result, *(saved[way] for way in job.ways), job.tell(result)[0], saved
 
-    run.__name__ = job.title.lower()  # what MCP calls the tool
+    def answer(photo: Photo, detail: float) -> Iterator[Answer]:
+        """For programs: MCP tools can have no state among their outputs.
+
+        Args:
+            photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
+            detail: From 0, the most exact pixels, to 1, the crispest texture.
+        """
+        for *step, _ in run(photo, detail):
+            yield tuple(step)
+
+    answer.__name__ = job.title.lower()  # what MCP calls the tool
 
     def show(figures: Figures, paths: Paths, left: str, right: str) -> Answer:
         target = "original" if "original" in paths else "bicubic"
@@ -206,21 +216,23 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
 
     begun_outputs = [verdict, slider, details, paths]
     jobs = []
-    for trigger, visibility in (
-        (button.click, "public"),
-        (photo.upload, "private"),
-        (detail.release, "private"),
-        (examples.load_input_event.then, "private"),
-    ):
-        # Not preprocessed: Gradio would open the file itself and stop at a damaged one with a traceback.
+    # Not preprocessed: Gradio would open the file itself and stop at a damaged one with a traceback.
+    gr.State().change(  # which never happens
+        answer,
+        [photo, detail],
+        [figures, *downloads, verdict],
+        api_name=job.title.lower(),
+        api_description=job.description,
+        preprocess=False,
+        **MODELS,
+    )
+    for trigger in (button.click, photo.upload, detail.release, examples.load_input_event.then):
         begun = trigger(hide(WORKING), None, begun_outputs, js=SCROLL, **QUIET)
         done = begun.then(
             run,
             [photo, detail],
             [figures, *downloads, verdict, paths],
-            api_name=job.title.lower() if visibility == "public" else None,
-            api_description=job.description,
-            api_visibility=visibility,
+            api_visibility="private",
             preprocess=False,
             show_progress="minimal",
             show_progress_on=verdict,
