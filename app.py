@@ -69,6 +69,11 @@ CSS = """
     padding: 6px 8px !important; text-align: right; overflow-wrap: normal}
 .figures table :is(th, td):first-child {text-align: left; padding-left: 0 !important}
 .figures td + td {white-space: nowrap}
+@media (max-width: 640px) {
+    .figures table {font-size: 0.85em}
+    .figures table :is(th, td) {padding: 6px 3px !important; word-break: normal !important}
+    .figures td + td {white-space: normal !important}
+}
 .footnote p {font-size: 0.9em}
 .scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
 """

@@ -200,6 +200,11 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
     def hide(words: str) -> Callable[[], Answer]:
         return lambda: (words, None, gr.Column(visible=False), {})
 
+    def require(photo: Photo) -> None:
+        """The dial may be moved, or passed by the Tab key, before there is a photo."""
+        if not photo:
+            raise gr.Error(visible=False, print_exception=False)
+
     def look(paths: Paths, event: gr.SelectData) -> Answer:
         with Image.open(paths["bicubic"]) as image:
             box = around(event.index, image.size)
@@ -226,7 +231,8 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
         preprocess=False,
         **MODELS,
     )
-    for trigger in (button.click, photo.upload, detail.release, examples.load_input_event.then):
+    moved = detail.release(require, photo, None, preprocess=False, **QUIET)
+    for trigger in (button.click, photo.upload, moved.success, examples.load_input_event.then):
         begun = trigger(hide(WORKING), None, begun_outputs, js=SCROLL, **QUIET)
         done = begun.then(
             run,

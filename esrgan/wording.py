@@ -27,7 +27,7 @@ def tell_maps(ways: Sequence[str]) -> str:
     if any(way.startswith("error_") for way in ways):
         told.append(
             f'*Error*: brightness exact <span class="scale" style="background: {error_scale()}"></span> '
-            f"off by {ERROR_END} of 255 levels or more. The same colours for every result and photo."
+            f"off by {ERROR_END} of 255 levels or more. The same colours for every photo."
         )
     if not told:
         told.append("*Map* and *Error* in these lists show who is closer where, and what is wrong where.")

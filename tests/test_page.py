@@ -246,12 +246,38 @@ def test_a_phone_needs_no_sideways_scrolling(
     visitor.verdict(" wins ")
     visitor.slider("bicubic", "dogs")
     assert visitor.overflow() <= 0
+    lines = """cell => {
+        const range = document.createRange()
+        range.selectNodeContents(cell)
+        return new Set([...range.getClientRects()].map(rectangle => rectangle.top)).size
+    }"""
+    assert [
+        visitor.tab.get_by_role("cell", name=name, exact=True).evaluate(lines) for name in ("Bicubic", "Mixed")
+    ] == [1, 1]
     background = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, background.removeprefix("rgb(").removesuffix(")").split(",")[:3])) / 3
     assert brightness > 200 if scheme == "light" else brightness < 60
     visitor.page.get_by_role("tab", name="Upscale").click()
     assert visitor.overflow() <= 0
     context.close()
+
+
+def test_by_keyboard_alone_an_example_is_compared_and_its_error_shown(visitor: Visitor) -> None:
+    def tab_to(selector: str) -> None:
+        for _ in range(40):
+            visitor.page.keyboard.press("Tab")
+            if visitor.page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        pytest.fail(f"the Tab key does not lead to {selector}")
+
+    tab_to("button.gallery-item")  # past the dial, which must not mind that there is no photo
+    visitor.page.keyboard.press("Enter")
+    visitor.verdict(" wins ")
+    assert not visitor.page.get_by_test_id("toast-body").count()
+    tab_to("[aria-label=Left]")
+    for key in [*["ArrowDown"] * 4, "Enter"]:
+        visitor.page.keyboard.press(key)
+    visitor.tab.locator("img[src$='-error_bicubic.png']").first.wait_for()
 
 
 def test_where_one_clicks_is_looked_at_closer(server: Server, visitor: Visitor) -> None:
