@@ -35,7 +35,13 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
             with gr.Column(scale=3, min_width=280, elem_classes="result"):
                 verdict = gr.Markdown(WAITING)
                 with gr.Column(visible=False) as details:
-                    chart = gr.Image(label="Photo by photo", format="png", interactive=False, alt_text="Chart")
+                    chart = gr.Image(
+                        label="Photo by photo",
+                        format="png",
+                        interactive=False,
+                        buttons=["download", "fullscreen"],
+                        alt_text="Chart",
+                    )
                     gallery = gr.Gallery(label="Dogs", columns=3, format="png", interactive=False)
                     archive = gr.DownloadButton("Save all pictures and figures (zip)")
                     tables = gr.Markdown(elem_classes="figures")
