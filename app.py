@@ -10,10 +10,11 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from threading import Thread
 
 import gradio as gr
 
-from esrgan import WeightsError
+from esrgan import WeightsError, zero_gpu
 from esrgan.batch_tab import add_batch_tab
 from esrgan.evaluation import PROTOCOL
 from esrgan.photo_tab import EXAMPLES, Job, add_photo_tab
@@ -68,7 +69,13 @@ CSS = """
     padding: 6px 8px !important; text-align: right; overflow-wrap: normal}
 .figures table :is(th, td):first-child {text-align: left; padding-left: 0 !important}
 .figures td + td {white-space: nowrap}
+@media (max-width: 640px) {
+    .figures table {font-size: 0.85em}
+    .figures table :is(th, td) {padding: 6px 3px !important; word-break: normal !important}
+    .figures td + td {white-space: normal !important}
+}
 .footnote p {font-size: 0.9em}
+.scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
 """
 
 logger = logging.getLogger("esrgan")
@@ -79,9 +86,16 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
     ways = ("bicubic", *studio.models)
     jobs = (
         Job(
-            "Compare", COMPARE_HINT, COMPARE_API, studio.compare, tell_comparison, ("original", *ways, "map"), detail=0
+            "Compare",
+            COMPARE_HINT,
+            COMPARE_API,
+            studio.compare,
+            tell_comparison,
+            ways=("original", *ways, "map"),
+            maps=tuple(f"error_{way}" for way in ways),
+            detail=0,
         ),
-        Job("Upscale", UPSCALE_HINT, UPSCALE_API, studio.upscale, tell_upscale, ways, detail=0.5),
+        Job("Upscale", UPSCALE_HINT, UPSCALE_API, studio.upscale, tell_upscale, ways=ways, maps=(), detail=0.5),
     )
     with gr.Blocks(title="Sharper animals", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         made: set[str] = set()
@@ -135,8 +149,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for note in notes:
         logger.warning("%s", note)
+    studio = Studio(models)
+    page = build(studio, notes)
     try:
-        build(Studio(models), notes).launch(
+        page.launch(
             server_name=options.host,
             server_port=options.port,
             max_file_size=MAX_FILE_SIZE,
@@ -147,10 +163,14 @@ def main(arguments: list[str] | None = None) -> int:
             enable_monitoring=False,
             theme=THEME,
             css=CSS,
+            prevent_thread_lock=True,
         )
     except OSError:
         logger.error("%s:%d cannot be served on; choose another with --port.", options.host, options.port)
         return 1
+    if not hasattr(zero_gpu.spaces, "GPU"):  # lent to visitors alone
+        Thread(target=studio.warm_up, args=[min(EXAMPLES.glob("*.png"))]).start()
+    page.block_thread()
     return 0
 
 

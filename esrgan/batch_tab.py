@@ -11,7 +11,7 @@ import gradio as gr
 from .evaluation import Evaluation, Scores
 from .figures import draw_differences
 from .images import write_image
-from .page import DETAIL_HINT, MODELS, QUIET, STOPPED, Answer, check_detail, failure, make_folder
+from .page import MODELS, QUIET, STOPPED, Answer, add_controls, check_detail, failure, make_folder, refusing
 from .studio import Studio
 from .wording import tell_batch, tell_progress
 from .zero_gpu import on_gpu
@@ -31,14 +31,17 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 photos = gr.File(label="Your photos", file_count="multiple", height=260)
-                detail = gr.Slider(0, 1, 0, step=0.05, label="Detail", info=DETAIL_HINT, visible=studio.has_dial)
-                with gr.Row():
-                    button = gr.Button("Compare all", variant="primary", min_width=120)
-                    stop = gr.Button("Stop", min_width=80, scale=0)
+                detail, button, stop = add_controls(studio, "Compare all", 0)
             with gr.Column(scale=3, min_width=280, elem_classes="result"):
                 verdict = gr.Markdown(WAITING)
                 with gr.Column(visible=False) as details:
-                    chart = gr.Image(label="Photo by photo", format="png", interactive=False, alt_text="Chart")
+                    chart = gr.Image(
+                        label="Photo by photo",
+                        format="png",
+                        interactive=False,
+                        buttons=["download", "fullscreen"],
+                        alt_text="Chart",
+                    )
                     gallery = gr.Gallery(label="Dogs", columns=3, format="png", interactive=False)
                     archive = gr.DownloadButton("Save all pictures and figures (zip)")
                     tables = gr.Markdown(elem_classes="figures")
@@ -56,7 +59,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
         shown: list[tuple[str, str]] = []
         problems: list[str] = []
         scores: dict[str, list[Scores]] = {way: [] for way in ("bicubic", *studio.models)}
-        with zipfile.ZipFile(zip_file, "w") as zipped:
+        with refusing(), zipfile.ZipFile(zip_file, "w") as zipped:
             for photo, step in studio.batch(paths, detail):
                 if step.problem:
                     problems.append(step.problem)
@@ -79,6 +82,8 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
             zipped.writestr("scores.csv", evaluation.csv())
         told, rows = tell_batch(evaluation, problems)
         yield told, str(chart_file), shown, str(zip_file), rows, gr.Column(visible=True)
+
+    batch._mcp_type = "none"  # type: ignore[attr-defined]  # Gradio's MCP tools take no lists of files
 
     done = button.click(
         batch,

@@ -1,5 +1,6 @@
-"""Where in a photo one result is closer to the truth than another."""
+"""Where in a photo a result is wrong, and where one is closer to the truth than another."""
 
+import matplotlib
 import numpy as np
 from PIL import Image
 
@@ -8,6 +9,57 @@ from .metrics import luma
 BLOCK = 8
 BLUE = np.array([0x1F, 0x77, 0xB4], np.float64)
 ORANGE = np.array([0xFF, 0x7F, 0x0E], np.float64)
+ERROR_COLOURS = matplotlib.colormaps["inferno"]  # perceptually uniform, and for colour-blind people too
+ERROR_END = 32  # levels of brightness, where the scale of colours ends
+
+
+def block_means(values: np.ndarray) -> np.ndarray:
+    """Averages over blocks of 8 x 8 pixels, of those that there are at the right and lower edge.
+
+    Args:
+        values: shape (H, W).
+
+    Returns:
+        Shape (ceil(H / 8), ceil(W / 8)).
+    """
+    rows, columns = (np.arange(0, side, BLOCK) for side in values.shape)
+    sums = np.add.reduceat(np.add.reduceat(values, rows, 0), columns, 1)
+    heights, widths = (np.diff([*starts, side]) for starts, side in zip((rows, columns), values.shape, strict=True))
+    return sums / np.outer(heights, widths)
+
+
+def spread(blocks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Each block as its pixels again: shape (H, W, ...)."""
+    return blocks.repeat(BLOCK, 0).repeat(BLOCK, 1)[: shape[0], : shape[1]]
+
+
+def local_error(result: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Root mean square error of luma in blocks of 8 x 8 pixels.
+
+    Args:
+        result: 8-bit RGB, shape (H, W, 3).
+        truth: the same.
+
+    Returns:
+        Shape (ceil(H / 8), ceil(W / 8)), levels of 255.
+    """
+    return np.sqrt(block_means(np.square(luma(result) - luma(truth))))
+
+
+def draw_error(result: Image.Image, truth: Image.Image) -> Image.Image:
+    """The local error in colours: black where there is none, pale yellow from 32 levels on.
+
+    The scale is the same for all photos, so that results, models and photos can be compared.
+    """
+    pixels = np.asarray(truth)
+    colours = ERROR_COLOURS(local_error(np.asarray(result), pixels) / ERROR_END, bytes=True)
+    return Image.fromarray(spread(colours[..., :3], pixels.shape))
+
+
+def error_scale() -> str:
+    """The scale of colours from left to right, as CSS."""
+    stops = (matplotlib.colors.to_hex(ERROR_COLOURS(step / 8)) for step in range(9))
+    return f"linear-gradient(to right, {', '.join(stops)})"
 
 
 def local_gain(a: np.ndarray, b: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -22,11 +74,7 @@ def local_gain(a: np.ndarray, b: np.ndarray, truth: np.ndarray) -> np.ndarray:
         Shape (ceil(H / 8), ceil(W / 8)); above 0 where `b` is closer, below 0 where `a` is.
     """
     target = luma(truth)
-    gain = np.square(luma(a) - target) - np.square(luma(b) - target)
-    rows, columns = (np.arange(0, side, BLOCK) for side in gain.shape)
-    sums = np.add.reduceat(np.add.reduceat(gain, rows, 0), columns, 1)
-    heights, widths = (np.diff([*starts, side]) for starts, side in zip((rows, columns), gain.shape, strict=True))
-    return sums / np.outer(heights, widths)
+    return block_means(np.square(luma(a) - target) - np.square(luma(b) - target))
 
 
 def draw_winner(a: Image.Image, b: Image.Image, truth: Image.Image) -> Image.Image:
@@ -41,9 +89,5 @@ def draw_winner(a: Image.Image, b: Image.Image, truth: Image.Image) -> Image.Ima
     strength = np.sqrt(np.clip(np.abs(gain) / scale, 0, 1)) if scale else np.zeros_like(gain)
     colour = np.where(gain[..., None] > 0, BLUE, ORANGE)
     grey = np.repeat((luma(pixels) * 0.6 + 70)[..., None], 3, 2)
-
-    def spread(blocks: np.ndarray) -> np.ndarray:
-        return blocks.repeat(BLOCK, 0).repeat(BLOCK, 1)[: grey.shape[0], : grey.shape[1]]
-
-    weight = 0.85 * spread(strength)[..., None]
-    return Image.fromarray(np.round(grey + weight * (spread(colour) - grey)).astype(np.uint8))
+    weight = 0.85 * spread(strength, grey.shape)[..., None]
+    return Image.fromarray(np.round(grey + weight * (spread(colour, grey.shape) - grey)).astype(np.uint8))

@@ -14,17 +14,16 @@ from PIL import Image
 from .evaluation import finite
 from .figures import hardest_crop
 from .generator import SCALE
-from .images import ImageError, write_image
-from .page import DETAIL_HINT, MODELS, QUIET, STOPPED, Answer, check_detail, failure, make_folder
+from .images import write_image
+from .page import MODELS, QUIET, STOPPED, Answer, add_controls, check_detail, failure, make_folder, refusing
 from .studio import Box, Figures, Step, Studio
-from .wording import label, tell_progress
+from .wording import label, tell_maps, tell_progress
 from .zero_gpu import on_gpu
 
 EXAMPLES = Path(__file__).parent / "examples"
 CACHED_RESULTS = 32
 CLOSE = 96
 
-MAP_LEGEND = "*Map: who is closer* colours your photo blue where Dogs came closer to it, orange where Mixed did."
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
 WORKING = "## Working on it …"
 FAILED = "## No result\nTry another photo."
@@ -50,6 +49,7 @@ class Job:
         work: the steps.
         tell: the figures as a verdict and a table.
         ways: the pictures that are shown and saved.
+        maps: those that are shown only.
         detail: where the dial stands at first.
     """
 
@@ -59,6 +59,7 @@ class Job:
     work: Callable[[Path, float], Iterator[Step]]
     tell: Callable[[Figures], tuple[str, str]]
     ways: tuple[str, ...]
+    maps: tuple[str, ...]
     detail: float
 
 
@@ -91,7 +92,7 @@ def close_up(paths: Paths, box: Box | None) -> Crops:
         return []
     found = []
     for way, path in paths.items():
-        if way not in ("small", "map"):
+        if way not in ("small", "map") and not way.startswith("error_"):
             with Image.open(path) as image:
                 found.append((triple(image.crop(box)), label(way)))
     return found
@@ -111,12 +112,7 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                     height=260,
                     alt_text="Your photo",
                 )
-                detail = gr.Slider(
-                    0, 1, job.detail, step=0.05, label="Detail", info=DETAIL_HINT, visible=studio.has_dial
-                )
-                with gr.Row():
-                    button = gr.Button(job.title, variant="primary", min_width=120)
-                    stop = gr.Button("Stop", min_width=80, scale=0)
+                detail, button, stop = add_controls(studio, job.title, job.detail)
                 examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), photo, label="Or click an animal")
             with gr.Column(scale=3, min_width=280, elem_classes="result"):
                 verdict = gr.Markdown(WAITING)
@@ -124,12 +120,11 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                     label="Before and after", show_label=False, format="png", interactive=False, buttons=["fullscreen"]
                 )
                 with gr.Column(visible=False) as details:
-                    choices = [(label(way), way) for way in job.ways]
+                    choices = [(label(way), way) for way in (*job.ways, *job.maps)]
                     with gr.Row():
                         left = gr.Dropdown(choices, value="bicubic", label="Left", filterable=False, min_width=120)
                         right = gr.Dropdown(choices, value="dogs", label="Right", filterable=False, min_width=120)
-                    if "map" in job.ways:
-                        gr.Markdown(MAP_LEGEND, elem_classes="footnote")
+                    legend = gr.Markdown(tell_maps(()), elem_classes="footnote", visible=bool(job.maps))
                     rows = gr.Markdown(elem_classes="figures")
                     with gr.Row():
                         target = gr.Image(
@@ -167,7 +162,7 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
         result, saved = cached.get(key, ({}, {}))
         if not saved or not all(Path(file).exists() for file in saved.values()):
             started, folder, saved = time.monotonic(), make_folder(), {}
-            try:
+            with refusing():
                 for step in job.work(path, detail):
                     new = [way for way in step.pictures if way not in saved]
                     for way in new:
@@ -176,15 +171,23 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                     made.update(saved.values())
                     progress = tell_progress(step, time.monotonic() - started)
                     yield *[gr.skip()] * (1 + len(job.ways)), progress, dict(saved) if new else gr.skip()
-            except ImageError as error:
-                raise failure(str(error)) from error
             result = finite(step.figures)
             cached[key] = result, saved
             if len(cached) > CACHED_RESULTS:
                 cached.popitem(last=False)
         yield result, *(saved[way] for way in job.ways), job.tell(result)[0], saved
 
-    run.__name__ = job.title.lower()  # what MCP calls the tool
+    def answer(photo: Photo, detail: float) -> Iterator[Answer]:
+        """For programs: MCP tools can have no state among their outputs.
+
+        Args:
+            photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
+            detail: From 0, the most exact pixels, to 1, the crispest texture.
+        """
+        for *step, _ in run(photo, detail):
+            yield tuple(step)
+
+    answer.__name__ = job.title.lower()  # what MCP calls the tool
 
     def show(figures: Figures, paths: Paths, left: str, right: str) -> Answer:
         target = "original" if "original" in paths else "bicubic"
@@ -197,6 +200,11 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
     def hide(words: str) -> Callable[[], Answer]:
         return lambda: (words, None, gr.Column(visible=False), {})
 
+    def require(photo: Photo) -> None:
+        """The dial may be moved, or passed by the Tab key, before there is a photo."""
+        if not photo:
+            raise gr.Error(visible=False, print_exception=False)
+
     def look(paths: Paths, event: gr.SelectData) -> Answer:
         with Image.open(paths["bicubic"]) as image:
             box = around(event.index, image.size)
@@ -207,27 +215,30 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
         check_detail(detail)
         if not (shown := close_up(paths, box)) or box is None:
             return []
-        with Image.open(paths["small"]) as small:
+        with refusing(), Image.open(paths["small"]) as small:
             new = studio.peek(small.convert("RGB"), box, detail)
         return [(triple(new[name.lower()]) if name.lower() in new else crop, name) for crop, name in shown]
 
     begun_outputs = [verdict, slider, details, paths]
     jobs = []
-    for trigger, visibility in (
-        (button.click, "public"),
-        (photo.upload, "private"),
-        (detail.release, "private"),
-        (examples.load_input_event.then, "private"),
-    ):
-        # Not preprocessed: Gradio would open the file itself and stop at a damaged one with a traceback.
+    # Not preprocessed: Gradio would open the file itself and stop at a damaged one with a traceback.
+    gr.State().change(  # which never happens
+        answer,
+        [photo, detail],
+        [figures, *downloads, verdict],
+        api_name=job.title.lower(),
+        api_description=job.description,
+        preprocess=False,
+        **MODELS,
+    )
+    moved = detail.release(require, photo, None, preprocess=False, **QUIET)
+    for trigger in (button.click, photo.upload, moved.success, examples.load_input_event.then):
         begun = trigger(hide(WORKING), None, begun_outputs, js=SCROLL, **QUIET)
         done = begun.then(
             run,
             [photo, detail],
             [figures, *downloads, verdict, paths],
-            api_name=job.title.lower() if visibility == "public" else None,
-            api_description=job.description,
-            api_visibility=visibility,
+            api_visibility="private",
             preprocess=False,
             show_progress="minimal",
             show_progress_on=verdict,
@@ -240,6 +251,7 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
     # Then, not at once: what is under way may still arrive while the jobs are being cancelled.
     stop.click(None, cancels=jobs, **QUIET).then(hide(STOPPED), None, begun_outputs, **QUIET)
     gr.on([left.input, right.input, paths.change], show_pair, [paths, left, right], slider, **QUIET)
+    gr.on([left.input, right.input], lambda *ways: tell_maps(ways), [left, right], legend, **QUIET)
     target.select(look, paths, [box, closer], **QUIET)
     detail.input(
         peek,

@@ -1,5 +1,7 @@
 """What the page does with photos, step by step: compare the models on one, or on many, or enlarge one by them."""
 
+import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -10,15 +12,19 @@ from PIL import Image
 from . import metrics
 from .evaluation import bicubic
 from .generator import BUNDLED, SCALE, Generator, blend
-from .images import ImageError, crop_to_multiple, read_image, shrink
-from .maps import draw_winner
+from .images import ImageError, crop_to_multiple, opened, read_image, shrink
+from .maps import draw_error, draw_winner
 from .upscaler import Upscaler
-from .weights import HubUnreachable, NoSuchStage
+from .weights import HubUnreachable, NoSuchStage, WeightsError
+
+logger = logging.getLogger(__name__)
 
 COMPARE_PIXELS = 4_000_000
 UPSCALE_PIXELS = 1_000_000
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
 CONTEXT = 16
+UPSCALING = 0.8  # of the time that a job takes, about; the rest is measuring
+LEAST_TIMED = 64 * 64  # pixels; what is smaller tells nothing about the speed
 RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map")  # names that a further model cannot have
 
 Figures = dict[str, Any]
@@ -33,9 +39,10 @@ class Step(NamedTuple):
         done: the part of the work that is done, 0..1.
         text: what is being worked on.
         pictures: those there are so far, by their way: `original`, `small` (what is enlarged), `bicubic`, the models,
-            `map`.
+            `map`, `error_bicubic`, `error_mixed`, ….
         figures: with the last step of a photo, what was measured.
         problem: why a photo of many was left out.
+        seconds: what the whole job takes, by the speed of the one before; None after none.
     """
 
     done: float
@@ -43,6 +50,7 @@ class Step(NamedTuple):
     pictures: Pictures
     figures: Figures | None = None
     problem: str | None = None
+    seconds: float | None = None
 
 
 class Model:
@@ -104,11 +112,20 @@ class Studio:
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self.models = models
+        self.pace: float | None = None  # seconds a pixel that is enlarged, in all ways, and measured
 
     @property
     def has_dial(self) -> bool:
         """Whether detail changes anything."""
         return any(model.has_dial for model in self.models.values())
+
+    def warm_up(self, photo: Path) -> None:
+        """Do once what takes longer the first time, and learn how fast the machine is."""
+        try:
+            for _ in self.compare(photo, 0):
+                pass
+        except WeightsError as error:
+            logger.error("%s", error)
 
     def compare(self, path: Path, detail: float) -> Iterator[Step]:
         """Shrink a photo by 4, bring it back in every way, and measure each result against it.
@@ -121,6 +138,7 @@ class Studio:
         Raises:
             ImageError: the photo cannot be used.
         """
+        started = time.monotonic()
         truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
         pictures = {"original": truth}
         for step in self._enlarge(shrink(truth, SCALE), detail):
@@ -129,14 +147,19 @@ class Studio:
         figures = {way: metrics.compare(pictures[way], truth) for way in ("bicubic", *self.models)}
         figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in figures["dogs"]}
         pictures["map"] = draw_winner(pictures["mixed"], pictures["dogs"], truth)
+        pictures |= {f"error_{way}": draw_error(pictures[way], truth) for way in ("bicubic", *self.models)}
         yield Step(1, "done", pictures, figures)
+        self._learn(pictures["small"], started)
 
     def batch(self, paths: Sequence[Path], detail: float) -> Iterator[tuple[Path, Step]]:
         """Compare on many photos; one that cannot be used is a step with a problem, and does not stop the rest."""
+        sizes = [count_pixels(path, COMPARE_PIXELS) for path in paths]
+        total = sum(sizes) or 1
         for i, path in enumerate(paths):
             for step in self._attempt(path, detail):
+                done = (sum(sizes[:i]) + step.done * sizes[i]) / total
                 text = f"Photo {i + 1} of {len(paths)}, {path.name}. {step.text}"
-                yield path, step._replace(done=(i + step.done) / len(paths), text=text)
+                yield path, step._replace(done=done, text=text, seconds=self._expect(total // SCALE**2))
 
     def upscale(self, path: Path, detail: float) -> Iterator[Step]:
         """Enlarge a photo by 4 in every way.
@@ -150,6 +173,7 @@ class Studio:
         Raises:
             ImageError: the photo cannot be used.
         """
+        started = time.monotonic()
         photo = read_photo(path, UPSCALE_PIXELS)
         for step in self._enlarge(photo, detail):
             yield step
@@ -157,6 +181,7 @@ class Studio:
         consistency = {way: metrics.compare(shrink(results[way], SCALE), photo) for way in ("bicubic", *self.models)}
         agreement = metrics.compare(results["mixed"], results["dogs"])
         yield Step(1, "done", results, {"consistency": consistency, "mixed_against_dogs": agreement})
+        self._learn(photo, started)
 
     def peek(self, small: Image.Image, box: Box, detail: float) -> Pictures:
         """A part of a photo by each model: a look at another detail before all of it is computed.
@@ -185,14 +210,32 @@ class Studio:
 
     def _enlarge(self, image: Image.Image, detail: float) -> Iterator[Step]:
         results = {"small": image, "bicubic": bicubic(image)}
+        seconds = self._expect(image.width * image.height)
+        share = UPSCALING / len(self.models)
         for i, (name, model) in enumerate(self.models.items()):
-            yield Step(i / len(self.models), f"{name.capitalize()}: first tile", results)
+            yield Step(i * share, f"{name.capitalize()}: first tile", results, seconds=seconds)
             for done, count, pixels in model.at(detail).stream(image):
                 if done == count:
                     results[name] = Image.fromarray(pixels)
                 text = f"{name.capitalize()}: {done} of {count} tiles"
-                yield Step((i + done / count) / len(self.models), text, results)
-        yield Step(1, "Measuring", results)
+                yield Step((i + done / count) * share, text, results, seconds=seconds)
+        yield Step(UPSCALING, "Measuring", results, seconds=seconds)
+
+    def _expect(self, pixels: int) -> float | None:
+        return pixels * self.pace if self.pace else None
+
+    def _learn(self, image: Image.Image, started: float) -> None:
+        if (pixels := image.width * image.height) >= LEAST_TIMED:
+            self.pace = (time.monotonic() - started) / pixels
+
+
+def count_pixels(path: Path, max_pixels: int) -> int:
+    """Width times height by the file's header; 0 of a photo that will be refused."""
+    try:
+        with opened(path, path.name, max_pixels) as image:
+            return image.width * image.height
+    except ImageError:
+        return 0
 
 
 def read_photo(path: Path, max_pixels: int) -> Image.Image:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from .evaluation import Evaluation
+from .maps import ERROR_END, error_scale
 from .metrics import METRICS
 from .studio import Figures, Step
 
@@ -14,14 +15,31 @@ AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.i
 
 def label(way: str) -> str:
     """What the page calls a picture."""
-    return LABELS.get(way, way.capitalize())
+    name = way.removeprefix("error_")
+    return LABELS.get(way, f"{'Error: ' * (name != way)}{name.capitalize()}")
+
+
+def tell_maps(ways: Sequence[str]) -> str:
+    """What the colours of those pictures mean that are maps."""
+    told = []
+    if "map" in ways:
+        told.append("*Map: who is closer*: blue where Dogs came closer to your photo, orange where Mixed did.")
+    if any(way.startswith("error_") for way in ways):
+        told.append(
+            f'*Error*: brightness exact <span class="scale" style="background: {error_scale()}"></span> '
+            f"off by {ERROR_END} of 255 levels or more. The same colours for every photo."
+        )
+    if not told:
+        told.append("*Map* and *Error* in these lists show who is closer where, and what is wrong where.")
+    return "\n\n".join(told)
 
 
 def tell_progress(step: Step, seconds: float) -> str:
-    """What is being done, after so many seconds, and how many are left; before a twentieth is done, nobody knows."""
+    """What is being done, after so many seconds, and how many are left: until a twentieth is done, by earlier jobs."""
     estimate = ""
-    if 0.05 < step.done < 1:
-        left = seconds * (1 - step.done) / step.done
+    total = seconds / step.done if step.done > 0.05 else step.seconds
+    if total and step.done < 1:
+        left = max(1, total - seconds)
         estimate = f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
     return f"## Working on it …\n{step.text}{estimate}"
 

@@ -1,6 +1,7 @@
 """The application through its API, as another program uses it."""
 
 import io
+import math
 import os
 import random
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from app_server import Server, running, serving, tiny_models
 from conftest import EXAMPLES, ROOT
 from gradio_client import Client, handle_file
@@ -154,6 +156,35 @@ def test_the_same_photo_again_is_answered_from_what_is_kept(client: Client, phot
     other = client.predict(handle_file(photo), 0.4, api_name="/compare")
     assert first[0] == again[0] != other[0]
     assert [pixels(a).tobytes() for a in first[1:-1]] == [pixels(b).tobytes() for b in again[1:-1]]
+
+
+def test_a_job_says_at_once_how_long_it_takes(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "noise.png"
+    Image.effect_noise((256, 256), 60).save(file)
+    client.predict(handle_file(file), api_name="/compare")  # at the latest now the speed is known
+    for endpoint, place, words in (
+        ("/compare", -1, "Mixed: first tile, about "),
+        ("/upscale", -1, "Mixed: first tile, about "),
+        ("/batch", 0, "Photo 1 of 1, noise.png. Mixed: first tile, about "),
+    ):
+        job = client.submit([handle_file(file)] if endpoint == "/batch" else handle_file(file), 0.15, api_name=endpoint)
+        job.result()
+        assert words in job.outputs()[0][place]
+
+
+def test_damaged_weights_are_told_in_one_sentence(tmp_path: Path, photo: Path) -> None:
+    sources = tiny_models(tmp_path)
+    generator = Generator.from_pretrained(sources["dogs"])
+    with torch.no_grad():
+        next(generator.parameters()).fill_(math.nan)
+    generator.save_pretrained(sources["dogs"])
+    options = [f"--{name}={path}" for name, path in sources.items()]
+    with running(ROOT / "app.py", tmp_path, dict(os.environ), *options) as url:
+        client = Client(url, verbose=False, download_files=False)
+        for endpoint, upload in (("/compare", handle_file(photo)), ("/batch", [handle_file(photo)])):
+            with pytest.raises(AppError, match="its weights are damaged"):
+                client.predict(upload, 1, api_name=endpoint)
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def unusual_files(folder: Path) -> dict[str, Path]:
@@ -384,7 +415,7 @@ def test_the_bundled_models_beat_bicubic_on_a_dog(tmp_path: Path) -> None:
     path = tmp_path / "dog.png"
     Image.open(EXAMPLES / "dog_german_shepherd.png").crop((128, 64, 384, 256)).save(path)
     studio = Studio({name: Model(name) for name in ("mixed", "dogs")})
-    *_, (_, _, pictures, figures, _) = studio.compare(path, 0)
+    *_, (_, _, pictures, figures, *_) = studio.compare(path, 0)
     assert min(figures["mixed"]["psnr_y"], figures["dogs"]["psnr_y"]) > figures["bicubic"]["psnr_y"]
     assert pictures.pop("small").size == (64, 48)
     assert {picture.size for picture in pictures.values()} == {(256, 192)}

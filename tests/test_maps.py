@@ -1,9 +1,9 @@
-"""The map of who is closer, against errors put where one knows."""
+"""The maps, against errors put where one knows."""
 
 import numpy as np
 from PIL import Image
 
-from esrgan.maps import local_gain
+from esrgan.maps import draw_error, draw_winner, error_scale, local_error, local_gain
 
 
 def test_local_gain_by_hand() -> None:
@@ -19,8 +19,6 @@ def test_local_gain_by_hand() -> None:
 
 
 def test_the_map_is_blue_where_b_is_closer_orange_where_a_is_and_grey_where_neither() -> None:
-    from esrgan.maps import draw_winner
-
     truth = np.full((24, 24, 3), 100, np.uint8)
     a, b = truth.copy(), truth.copy()
     a[:8, :8] = 140
@@ -33,3 +31,27 @@ def test_the_map_is_blue_where_b_is_closer_orange_where_a_is_and_grey_where_neit
     assert len(set(grey)) == 1
     same = np.asarray(draw_winner(*map(Image.fromarray, (a, a, truth))))
     assert (same[..., 0] == same[..., 2]).all()
+
+
+def test_local_error_by_hand() -> None:
+    """A grey level is 219/255 of luma; a block at the border has the mean of the pixels it has."""
+    truth = np.full((20, 17, 3), 100, np.uint8)
+    result = truth.copy()
+    result[0:8, 0:8] = 110
+    result[16:18, 16] = 80  # half of the four pixels of the last block
+    expected = np.zeros((3, 3))
+    expected[0, 0], expected[2, 2] = 10 * 219 / 255, 20 * 219 / 255 / np.sqrt(2)
+    np.testing.assert_allclose(local_error(result, truth), expected, atol=1e-9)
+
+
+def test_the_error_is_black_where_there_is_none_and_brightest_from_32_levels_on() -> None:
+    truth = np.full((20, 30, 3), 100, np.uint8)
+    result = truth.copy()
+    result[:8, 8:16], result[:8, 16:24], result[:8, 24:] = 119, 138, 200  # 16.3, 32.6 and 85.9 levels of luma
+    drawn = np.asarray(draw_error(Image.fromarray(result), Image.fromarray(truth)))
+    assert drawn.shape == truth.shape
+    none, half, end, beyond = (tuple(map(int, drawn[7, x])) for x in (7, 8, 16, 29))
+    assert tuple(map(int, drawn[8, 29])) == none == (0, 0, 3)
+    assert sum(none) < sum(half) < sum(end)
+    assert end == beyond == (252, 254, 164)
+    assert error_scale().endswith("#fcffa4)")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from esrgan.evaluation import bicubic, measure, read_truth
 from esrgan.images import read_image, shrink
-from esrgan.maps import draw_winner
+from esrgan.maps import draw_error, draw_winner
 from esrgan.metrics import METRICS, compare
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -154,7 +154,7 @@ def test_either_side_of_the_slider_can_be_any_picture(server: Server, visitor: V
     visitor.slider("bicubic", "dogs")
     for side, way in (("Left", "Original"), ("Right", "Mixed")):
         visitor.tab.get_by_label(side).click()
-        visitor.page.get_by_role("option", name=way).click()
+        visitor.page.get_by_role("option", name=way, exact=True).click()
         visitor.page.get_by_role("option").first.wait_for(state="detached")
     left, right = visitor.slider("original", "mixed")
     truth = read_truth(photo)
@@ -178,6 +178,24 @@ def test_the_dial_changes_the_result_and_the_map_shows_who_is_closer(
     visitor.tab.get_by_label("Right").click()
     visitor.page.get_by_role("option", name="Map").click()
     assert np.array_equal(visitor.slider("bicubic", "map")[1], np.asarray(draw_winner(mixed, dogs, truth)))
+
+
+def test_the_error_of_two_ways_side_by_side_with_its_scale(server: Server, visitor: Visitor, photo: Path) -> None:
+    visitor.upload(photo)
+    visitor.verdict(" wins ")
+    scale = visitor.tab.locator(".scale")
+    assert not scale.count()
+    for side, way in (("Left", "Error: Bicubic"), ("Right", "Error: Dogs")):
+        visitor.tab.get_by_label(side).click()
+        visitor.page.get_by_role("option", name=way, exact=True).click()
+        visitor.page.get_by_role("option").first.wait_for(state="detached")
+    scale.wait_for()
+    assert "rgb(252, 255, 164)" in scale.evaluate("element => getComputedStyle(element).backgroundImage")
+    assert visitor.tab.get_by_text("off by 32 of 255 levels or more").is_visible()
+    truth = read_truth(photo)
+    results = [method(shrink(truth, 4)) for method in (bicubic, server.models["dogs"].at(0))]
+    for shown, result in zip(visitor.slider("error_bicubic", "error_dogs"), results, strict=True):
+        assert np.array_equal(shown, np.asarray(draw_error(result, truth)))
 
 
 def test_an_upload_is_upscaled_and_its_download_is_exact(
@@ -228,12 +246,38 @@ def test_a_phone_needs_no_sideways_scrolling(
     visitor.verdict(" wins ")
     visitor.slider("bicubic", "dogs")
     assert visitor.overflow() <= 0
+    lines = """cell => {
+        const range = document.createRange()
+        range.selectNodeContents(cell)
+        return new Set([...range.getClientRects()].map(rectangle => rectangle.top)).size
+    }"""
+    assert [
+        visitor.tab.get_by_role("cell", name=name, exact=True).evaluate(lines) for name in ("Bicubic", "Mixed")
+    ] == [1, 1]
     background = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, background.removeprefix("rgb(").removesuffix(")").split(",")[:3])) / 3
     assert brightness > 200 if scheme == "light" else brightness < 60
     visitor.page.get_by_role("tab", name="Upscale").click()
     assert visitor.overflow() <= 0
     context.close()
+
+
+def test_by_keyboard_alone_an_example_is_compared_and_its_error_shown(visitor: Visitor) -> None:
+    def tab_to(selector: str) -> None:
+        for _ in range(40):
+            visitor.page.keyboard.press("Tab")
+            if visitor.page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        pytest.fail(f"the Tab key does not lead to {selector}")
+
+    tab_to("button.gallery-item")  # past the dial, which must not mind that there is no photo
+    visitor.page.keyboard.press("Enter")
+    visitor.verdict(" wins ")
+    assert not visitor.page.get_by_test_id("toast-body").count()
+    tab_to("[aria-label=Left]")
+    for key in [*["ArrowDown"] * 4, "Enter"]:
+        visitor.page.keyboard.press(key)
+    visitor.tab.locator("img[src$='-error_bicubic.png']").first.wait_for()
 
 
 def test_where_one_clicks_is_looked_at_closer(server: Server, visitor: Visitor) -> None:

@@ -1,0 +1,77 @@
+"""The page's tools as an AI assistant calls them, through a client of the Model Context Protocol."""
+
+import ast
+import asyncio
+import base64
+import io
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_server import running, tiny_models
+from conftest import EXAMPLES, ROOT
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from esrgan.evaluation import bicubic, measure, read_truth
+from esrgan.images import shrink
+from esrgan.studio import Model
+
+mcp = pytest.importorskip("mcp", reason="mcp is not installed; pip install 'gradio[mcp]'")
+streamable = pytest.importorskip("mcp.client.streamable_http")
+
+
+def test_an_assistant_compares_and_upscales_a_photo_it_sends(tmp_path: Path) -> None:
+    photo = tmp_path / "cat.png"
+    Image.open(EXAMPLES / "cat_chelsea.png").crop((150, 80, 230, 144)).save(photo)
+    sent = f"data:image/png;base64,{base64.b64encode(photo.read_bytes()).decode()}"
+    sources = tiny_models(tmp_path)
+
+    async def progressed(done: float, total: float | None, message: str | None) -> None:
+        pass
+
+    async def talk(url: str) -> tuple[list, ...]:
+        async with (
+            streamable.streamablehttp_client(f"{url}/gradio_api/mcp/") as (read, write, _),
+            mcp.ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            compared = await session.call_tool("compare", {"photo": sent}, progress_callback=progressed)
+            upscaled = await session.call_tool("upscale", {"photo": sent, "detail": 1})
+            refused = await session.call_tool("compare", {"photo": sent, "detail": 2})
+        assert not compared.isError
+        assert not upscaled.isError
+        assert refused.isError
+        return tools, compared.content, upscaled.content, refused.content
+
+    options = [f"--{name}={path}" for name, path in sources.items()]
+    with running(ROOT / "app.py", tmp_path, dict(os.environ), "--mcp", *options) as url:
+        tools, compared, upscaled, refused = asyncio.run(talk(url))
+        client = Client(url, verbose=False, download_files=False)
+        assert "Dogs minus mixed over 1 photo" in client.predict([handle_file(photo)], api_name="/batch")[0]
+
+    assert [tool.name for tool in tools] == ["compare", "upscale"]
+    for tool in tools:
+        assert tool.inputSchema["required"] == ["photo"]
+        assert tool.inputSchema["properties"].keys() == {"photo", "detail"}
+        assert "data URL" in tool.inputSchema["properties"]["photo"]["description"]
+        assert "exact pixels" in tool.inputSchema["properties"]["detail"]["description"]
+
+    truth = read_truth(photo)
+    methods = {"bicubic": bicubic, **{name: Model(path).at(0) for name, path in sources.items()}}
+    figures = ast.literal_eval(compared[0].text)
+    for way, method in methods.items():
+        assert figures[way] == pytest.approx(measure(method, truth), abs=1e-6)
+    images = [Image.open(io.BytesIO(base64.b64decode(item.data))) for item in compared if item.type == "image"]
+    pictures = [truth, *(method(shrink(truth, 4)) for method in methods.values())]
+    for image, picture in zip(images[:-1], pictures, strict=True):
+        assert np.array_equal(np.asarray(image), np.asarray(picture))
+    assert compared[-1].text.startswith("## ")
+
+    assert "mixed_against_dogs" in upscaled[0].text
+    assert "## The two results" in upscaled[0].text
+    assert re.search(rf"{url}/gradio_api/file=\S+-dogs\.png", upscaled[0].text)
+    assert refused[0].text == "Detail 2: must be a number from 0 to 1."
