@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
         logger.error("%s:%d cannot be served on; choose another with --port.", options.host, options.port)
         return 1
     if not hasattr(zero_gpu.spaces, "GPU"):  # lent to visitors alone
-        Thread(target=studio.warm_up, args=[min(EXAMPLES.glob("*.png"))]).start()
+        Thread(target=studio.warm_up, args=[min(EXAMPLES.glob("*.png"))], daemon=True).start()
     page.block_thread()
     return 0
 
