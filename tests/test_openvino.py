@@ -26,10 +26,12 @@ from esrgan.openvino import OpenVINOUpscaler
 upscaler = OpenVINOUpscaler(repeater(), tile=2000, overlap=4)
 upscaler(PHOTO)  # starts all threads
 taken = 1024 * int(Path("/proc/self/status").read_text().split("VmSize:")[1].split()[0])
-resource.setrlimit(resource.RLIMIT_AS, (taken + 300 * 2**20, taken + 300 * 2**20))
+unlimited = resource.getrlimit(resource.RLIMIT_AS)
 photo = PHOTO.resize((2000, 200))
-# Whatever happens to have been allocated before, a tile of 2000 does not fit and a small one does.
-difference = np.abs(np.asarray(upscaler(photo), np.int16) - np.asarray(photo, np.int16).repeat(4, 0).repeat(4, 1))
+resource.setrlimit(resource.RLIMIT_AS, (taken + 300 * 2**20, unlimited[1]))
+result = np.asarray(upscaler(photo), np.int16)
+resource.setrlimit(resource.RLIMIT_AS, unlimited)
+difference = np.abs(result - np.asarray(photo, np.int16).repeat(4, 0).repeat(4, 1))
 print(upscaler.tile, difference.max())
 """
 
