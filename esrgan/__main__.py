@@ -33,6 +33,7 @@ from .generator import SCALE, Generator
 from .hub import HubError, gather, publish
 from .images import ImageError, find_images
 from .machine import best_device
+from .openvino import OpenVINOError, OpenVINOUpscaler
 from .space import deploy, write_bundle
 from .upscaler import ACCELERATOR_TILE, CPU_TILE, Upscaler
 from .weights import WeightsError
@@ -87,6 +88,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     upscale.add_argument(
         "--overlap", type=int, default=16, help="context at inner edges of tiles, pixels (default: %(default)s)"
+    )
+    upscale.add_argument(
+        "--backend",
+        choices=("torch", "openvino"),
+        default="torch",
+        help="what computes; openvino, an extra, is for CPUs (default: %(default)s)",
     )
     upscale.set_defaults(run=run_upscale)
 
@@ -176,18 +183,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run_upscale(options: argparse.Namespace) -> int:
     """Upscale, by all processes that were launched; a photo that cannot be used does not stop the rest."""
-    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
+    compiled = options.backend == "openvino"
+    on_cpu = compiled or parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
     state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))  # how long one process may wait for another
     targets = find_targets(options.inputs, options.output, EXTENSIONS.get(options.format))
     wanted = [pair for pair in targets if options.overwrite or not pair[1].exists()]
     (wanted,) = broadcast_object_list([wanted])  # one process may have begun to write before another looks
-    upscaler = Upscaler(
-        load(options.model),
-        device=state.device,
-        tile=options.tile,
-        overlap=options.overlap,
-        ensemble=options.ensemble,
-    )
+    given = {"tile": options.tile, "overlap": options.overlap, "ensemble": options.ensemble}
+    generator = load(options.model)
+    upscaler = OpenVINOUpscaler(generator, **given) if compiled else Upscaler(generator, device=state.device, **given)
     failed = []
     with state.split_between_processes(wanted) as share, logging_redirect_tqdm():
         bar = tqdm(share, unit="photo", disable=not state.is_main_process)
@@ -294,7 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         return options.run(options)
-    except (ExportError, HubError, ImageError, OSError, WeightsError) as error:
+    except (ExportError, HubError, ImageError, OpenVINOError, OSError, WeightsError) as error:
         logger.error("%s", error)
         return 1
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from .generator import SCALE, Generator
 from .machine import best_device, fastest_dtype, free_memory
@@ -50,7 +50,9 @@ def split(window: Window, tile: int, overlap: int) -> list[Window]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or the CPU's allocator, had no memory left."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(said in str(error) for said in ("can't alloc", "Failed to allocate", "std::bad_alloc"))
 
 
 def bytes_per_pixel(generator: Generator) -> int:
@@ -104,8 +106,8 @@ class Upscaler:
         self.tile = tile or best_tile(generator, self.device, overlap)
         self.overlap = overlap
         self.ensemble = ensemble
-        self.generator = self._copy(generator, self.dtype)
-        self.exact = self.generator if self.dtype == torch.float32 else self._copy(generator, torch.float32)
+        self.exact = self._copy(generator, torch.float32)
+        self.generator: nn.Module = self.exact if self.dtype == torch.float32 else self._copy(generator, self.dtype)
 
     def _copy(self, generator: Generator, dtype: torch.dtype) -> Generator:
         return deepcopy(generator).eval().to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -187,7 +189,7 @@ class Upscaler:
             return (y * 255).round().byte().cpu().numpy()
         return (y * 65535).round().cpu().numpy().astype(np.uint16)
 
-    def _forward(self, generator: Generator, x: Tensor) -> Tensor:
+    def _forward(self, generator: nn.Module, x: Tensor) -> Tensor:
         x = x.to(next(generator.parameters()).dtype, memory_format=torch.channels_last)
         if not self.ensemble:
             return generator(x).float()

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ import esrgan.compat  # noqa: F401
 from esrgan.batch import upscale_file
 from esrgan.convert import read_any
 from esrgan.images import find_images, read_image
+from esrgan.openvino import OpenVINOUpscaler
 from esrgan.upscaler import Upscaler
 
 say = sys.stdout.write
@@ -63,7 +65,11 @@ def contenders(weights: Path) -> dict[str, Work]:
         with torch.no_grad():
             return to_pixels(plain(to_tensor(pixels)))
 
-    return {"this library": stream, "spandrel": spandrel, "plain float32 loop": loop}
+    works = {"this library": stream, "spandrel": spandrel, "plain float32 loop": loop}
+    if find_spec("openvino"):
+        compiled = OpenVINOUpscaler(read_any(weights))
+        works["this library, --backend openvino"] = lambda pixels: [*compiled.stream(pixels)][-1][2]
+    return works
 
 
 def psnr(a: np.ndarray | Tensor, b: np.ndarray | Tensor, peak: float) -> float:
