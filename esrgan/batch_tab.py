@@ -11,7 +11,18 @@ import gradio as gr
 from .evaluation import Evaluation, Scores
 from .figures import draw_differences
 from .images import write_image
-from .page import MODELS, QUIET, STOPPED, Answer, add_controls, check_detail, failure, make_folder, refusing
+from .page import (
+    MODELS,
+    QUIET,
+    STOPPED,
+    Answer,
+    add_controls,
+    check_detail,
+    failure,
+    make_folder,
+    refusing,
+    unless_stopped,
+)
 from .studio import Studio
 from .wording import tell_batch, tell_progress
 from .zero_gpu import on_gpu
@@ -96,6 +107,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
         show_progress_on=verdict,
         **MODELS,
     )
-    done.failure(lambda: (WAITING, gr.Column(visible=False)), None, [verdict, details], **QUIET)
+    done.failure(None, verdict, verdict, js=unless_stopped(WAITING), **QUIET)
+    done.failure(lambda: gr.Column(visible=False), None, details, **QUIET)
     stopped = stop.click(None, cancels=done, **QUIET)
     stopped.then(lambda: (STOPPED, gr.Column(visible=False)), None, [verdict, details], **QUIET)

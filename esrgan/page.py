@@ -1,5 +1,6 @@
 """What the tabs of the page share: files that Gradio serves, refusals, and how events run."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,14 @@ def refusing() -> Iterator[None]:
         yield
     except (ImageError, WeightsError) as error:
         raise failure(str(error)) from error
+
+
+def unless_stopped(words: str) -> str:
+    """JavaScript from a verdict to these words.
+
+    A job that was stopped fails too, which the page may hear of after it has said that it is stopped.
+    """
+    return f"told => told === {json.dumps(STOPPED)} ? told : {json.dumps(words)}"
 
 
 def check_detail(detail: object) -> None:

@@ -15,7 +15,18 @@ from .evaluation import finite
 from .figures import hardest_crop
 from .generator import SCALE
 from .images import write_image
-from .page import MODELS, QUIET, STOPPED, Answer, add_controls, check_detail, failure, make_folder, refusing
+from .page import (
+    MODELS,
+    QUIET,
+    STOPPED,
+    Answer,
+    add_controls,
+    check_detail,
+    failure,
+    make_folder,
+    refusing,
+    unless_stopped,
+)
 from .studio import Box, Figures, Step, Studio
 from .wording import label, tell_maps, tell_progress
 from .zero_gpu import on_gpu
@@ -197,8 +208,11 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
         table, pair = job.tell(figures)[1], show_pair(paths, left, right)
         return table, pair, gr.Column(visible=True), paths[target], box, close_up(paths, box)
 
+    def clear() -> Answer:
+        return None, gr.Column(visible=False), {}
+
     def hide(words: str) -> Callable[[], Answer]:
-        return lambda: (words, None, gr.Column(visible=False), {})
+        return lambda: (words, *clear())
 
     def require(photo: Photo) -> None:
         """The dial may be moved, or passed by the Tab key, before there is a photo."""
@@ -246,7 +260,8 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
             **MODELS,
         )
         done.success(show, [figures, paths, left, right], [rows, slider, details, target, box, closer], **QUIET)
-        done.failure(hide(FAILED), None, begun_outputs, **QUIET)
+        done.failure(None, verdict, verdict, js=unless_stopped(FAILED), **QUIET)
+        done.failure(clear, None, begun_outputs[1:], **QUIET)
         jobs.append(done)
     # Then, not at once: what is under way may still arrive while the jobs are being cancelled.
     stop.click(None, cancels=jobs, **QUIET).then(hide(STOPPED), None, begun_outputs, **QUIET)
