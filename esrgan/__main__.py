@@ -91,9 +91,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     upscale.add_argument(
         "--backend",
-        choices=("torch", "openvino"),
+        choices=("torch", "openvino", "openvino-int8"),
         default="torch",
-        help="what computes; openvino, an extra, is for CPUs (default: %(default)s)",
+        help="what computes; openvino, an extra, is for CPUs, and the faster the more it rounds (default: %(default)s)",
     )
     upscale.set_defaults(run=run_upscale)
 
@@ -183,7 +183,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run_upscale(options: argparse.Namespace) -> int:
     """Upscale, by all processes that were launched; a photo that cannot be used does not stop the rest."""
-    compiled = options.backend == "openvino"
+    compiled = options.backend != "torch"
     on_cpu = compiled or parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
     state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))  # how long one process may wait for another
     targets = find_targets(options.inputs, options.output, EXTENSIONS.get(options.format))
@@ -191,7 +191,11 @@ def run_upscale(options: argparse.Namespace) -> int:
     (wanted,) = broadcast_object_list([wanted])  # one process may have begun to write before another looks
     given = {"tile": options.tile, "overlap": options.overlap, "ensemble": options.ensemble}
     generator = load(options.model)
-    upscaler = OpenVINOUpscaler(generator, **given) if compiled else Upscaler(generator, device=state.device, **given)
+    upscaler = (
+        OpenVINOUpscaler(generator, int8=options.backend == "openvino-int8", **given)
+        if compiled
+        else Upscaler(generator, device=state.device, **given)
+    )
     failed = []
     with state.split_between_processes(wanted) as share, logging_redirect_tqdm():
         bar = tqdm(share, unit="photo", disable=not state.is_main_process)

@@ -24,6 +24,12 @@ def has_fast_bf16(device: torch.device) -> bool:
     return False
 
 
+def has_fast_int8() -> bool:
+    """Whether the CPU multiplies and adds 8-bit integers in one step; in two, sums of 16 bits could overflow."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx_vnni", "avx512_vnni", "amx_int8"))
+
+
 def fastest_dtype(device: torch.device) -> torch.dtype:
     """The precision for inference: bfloat16 where native, half precision on other CUDA cards, else float32."""
     if has_fast_bf16(device):

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from .generator import Generator
-from .machine import fastest_dtype
+from .int8 import quantise, read_examples
+from .machine import fastest_dtype, has_fast_int8
 from .upscaler import Upscaler
 
 PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "f32"}
@@ -65,18 +66,23 @@ class OpenVINOUpscaler(Upscaler):
 
     Args:
         generator: as for `Upscaler`.
+        int8: whether most of it is computed with 8-bit integers, after a few seconds that their scales take.
         options: `tile`, `overlap` and `ensemble`, as for `Upscaler`.
 
     Raises:
-        OpenVINOError: the package is missing.
+        OpenVINOError: the package is missing, or the CPU has no such integers.
+        WeightsError: `int8`, and the weights are damaged.
     """
 
     generator: CompiledGenerator
 
-    def __init__(self, generator: Generator, **options: Any) -> None:
+    def __init__(self, generator: Generator, *, int8: bool = False, **options: Any) -> None:
+        if int8 and not has_fast_int8():
+            raise OpenVINOError("This CPU has no fast 8-bit integers (AVX-VNNI, AVX512-VNNI or AMX); do without int8.")
         super().__init__(generator, device="cpu", dtype=torch.float32, **options)
         self.dtype = fastest_dtype(self.device)
-        self.generator = CompiledGenerator(self.exact, self.dtype)
+        fast = quantise(self.exact, read_examples()) if int8 else self.exact
+        self.generator = CompiledGenerator(fast, self.dtype)
 
     def _run(self, tile: np.ndarray, bits: int) -> np.ndarray | None:
         result = super()._run(tile, bits)

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,6 +31,7 @@ import esrgan.compat  # noqa: F401
 from esrgan.batch import upscale_file
 from esrgan.convert import read_any
 from esrgan.images import find_images, read_image
+from esrgan.machine import has_fast_int8
 from esrgan.openvino import OpenVINOUpscaler
 from esrgan.upscaler import Upscaler
 
@@ -53,8 +55,8 @@ def contenders(weights: Path) -> dict[str, Work]:
     plain = read_any(weights)
     theirs = ModelLoader().load_from_file(weights)
 
-    def stream(pixels: np.ndarray) -> np.ndarray:
-        *_, (_, _, result) = ours.stream(pixels)
+    def last(upscaler: Upscaler, pixels: np.ndarray) -> np.ndarray:
+        *_, (_, _, result) = upscaler.stream(pixels)
         return result
 
     def spandrel(pixels: np.ndarray) -> np.ndarray:
@@ -65,10 +67,12 @@ def contenders(weights: Path) -> dict[str, Work]:
         with torch.no_grad():
             return to_pixels(plain(to_tensor(pixels)))
 
-    works = {"this library": stream, "spandrel": spandrel, "plain float32 loop": loop}
+    works = {"this library": partial(last, ours), "spandrel": spandrel, "plain float32 loop": loop}
     if find_spec("openvino"):
-        compiled = OpenVINOUpscaler(read_any(weights))
-        works["this library, --backend openvino"] = lambda pixels: [*compiled.stream(pixels)][-1][2]
+        for backend, int8 in {"openvino": False, "openvino-int8": True}.items():
+            if has_fast_int8() or not int8:
+                compiled = OpenVINOUpscaler(read_any(weights), int8=int8)
+                works[f"this library, --backend {backend}"] = partial(last, compiled)
     return works
 
 

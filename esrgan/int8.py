@@ -1,0 +1,130 @@
+"""A generator whose dense blocks multiply 8-bit integers, for OpenVINO: quantised after training, on example photos.
+
+All that a dense block concatenates shares one step, so that it stays in bytes. For no channel to be left with few of
+these steps, channels are first scaled to equal peaks, in the weights and without a change to the output: leaky ReLU
+passes scales on (cross-layer equalisation, arXiv:1906.04721). First and last layers and residual sums stay as they are.
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrize import register_parametrization
+
+from .generator import SCALE, Generator, ResidualDenseBlock
+from .images import find_images, read_image, shrink
+from .weights import WeightsError
+
+EXAMPLES = Path(__file__).parent / "examples"
+SIDE = 64  # of what is taken from the middle of a photo, low-resolution pixels
+
+
+def convolutions(block: ResidualDenseBlock) -> list[nn.Conv2d]:
+    """Those of a dense block, in their order."""
+    return [block.conv1, block.conv2, block.conv3, block.conv4, block.conv5]
+
+
+class _RoundedWeights(nn.Module):
+    """Weights in 255 steps, those of each output channel as large as they can do with."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.steps = weight.detach().abs().amax((1, 2, 3)) / 127
+        self.zeros = torch.zeros(len(weight), dtype=torch.int32)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return torch.fake_quantize_per_channel_affine(weight, self.steps, self.zeros, 0, -127, 127)
+
+
+class _RoundedBlock(nn.Module):
+    """A dense block with its weights and all that it concatenates in bytes; the sum is not."""
+
+    def __init__(self, block: ResidualDenseBlock, peak: float) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(convolutions(block))
+        for conv in convolutions(block):
+            register_parametrization(conv, "weight", _RoundedWeights(conv.weight))
+        self.step = peak / 127
+
+    def _round(self, x: Tensor) -> Tensor:
+        return torch.fake_quantize_per_tensor_affine(x, self.step, 128, 0, 255)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self._round(x)
+        *convs, last = self.convs
+        for conv in convs:
+            features = torch.cat((features, self._round(F.leaky_relu(conv(features), 0.2))), 1)
+        return x + 0.2 * last(features)
+
+
+def read_examples() -> list[Tensor]:
+    """The middle of each bundled photo, shrunk: RGB in 0..1, shape (1, 3, 64, 64)."""
+    found = []
+    for path in find_images(EXAMPLES):
+        image = shrink(read_image(path), SCALE)
+        left, top = (image.width - SIDE) // 2, (image.height - SIDE) // 2
+        pixels = np.array(image.crop((left, top, left + SIDE, top + SIDE)))
+        found.append(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
+    return found
+
+
+def find_peaks(generator: Generator, photos: Iterable[Tensor]) -> list[Tensor]:
+    """The largest magnitude of each channel that each dense block concatenates: shape (F + 4G,) for each block."""
+    blocks = [module for module in generator.modules() if isinstance(module, ResidualDenseBlock)]
+    peaks = [torch.zeros(block.conv5.in_channels) for block in blocks]
+
+    def watch(peak: Tensor, features: Tensor) -> None:
+        torch.maximum(peak, features.abs().amax((0, 2, 3)), out=peak)
+
+    hooks = [
+        block.conv5.register_forward_pre_hook(lambda _, inputs, peak=peak: watch(peak, *inputs))
+        for block, peak in zip(blocks, peaks, strict=True)
+    ]
+    for photo in photos:
+        if not generator(photo).isfinite().all():
+            raise WeightsError("the network's output is not finite; its weights are damaged.")
+    for hook in hooks:
+        hook.remove()
+    return peaks
+
+
+def _scale(conv: nn.Conv2d, before: Tensor | float, after: Tensor | float) -> None:
+    """Let a convolution take channels that are `before` times as large, and make its own `after` times as large."""
+    before, after = (torch.as_tensor(scale).reshape(-1) for scale in (before, after))
+    conv.weight.mul_(after[:, None, None, None] / before[None, :, None, None])
+    conv.bias.mul_(after)  # type: ignore[union-attr]
+
+
+@torch.no_grad()
+def quantise(generator: Generator, photos: Iterable[Tensor]) -> Generator:
+    """A copy that gives in float32 what it would give with 8-bit integers.
+
+    Args:
+        generator: in float32, on the CPU.
+        photos: RGB in 0..1, each of shape (1, 3, H, W); what is larger in other photos than in these is cut off.
+
+    Raises:
+        WeightsError: the output is not finite.
+    """
+    generator = deepcopy(generator)
+    peaks = find_peaks(generator, photos)
+    features = generator.config["num_features"]
+    largest = torch.stack([peak[:features] for peak in peaks]).amax(0)
+    trunk = largest.median() / largest.clamp(min=1e-3 * float(largest.max()))  # all blocks add to the same channels
+    _scale(generator.conv_first, 1.0, trunk)
+    for rrdb, name in product(generator.body, ("rdb1", "rdb2", "rdb3")):
+        block, peak = getattr(rrdb, name), peaks.pop(0)
+        top = (peak[:features] * trunk).max()
+        scales = torch.cat((trunk, top / peak[features:].clamp(min=1e-3 * float(peak.max())), trunk))
+        for conv in convolutions(block):
+            taken, given = conv.in_channels, conv.out_channels
+            _scale(conv, scales[:taken], scales[taken:][:given])
+        setattr(rrdb, name, _RoundedBlock(block, float(top)))
+    _scale(generator.conv_body, trunk, trunk)
+    _scale(generator.conv_up1, trunk, 1.0)
+    return generator
