@@ -142,7 +142,7 @@ def test_a_photo_that_is_not_rgb_is_refused() -> None:
 
 
 def test_a_tile_of_overlap_alone_is_refused() -> None:
-    with pytest.raises(ValueError, match="tile of 32 pixels"):
+    with pytest.raises(ValueError, match="tile 32, overlap 16"):
         Upscaler(repeater(), tile=32, overlap=16)
 
 
@@ -177,6 +177,13 @@ print(peak_after({tile}) - before)
     assert 0.7 < int(printed(script)) / counted < 1.6, "of it, and at most twice that is free"
 
 
+def test_a_deep_network_has_more_context(monkeypatch) -> None:
+    monkeypatch.setattr("esrgan.upscaler.free_memory", lambda device: 2**34)
+    shallow, deep = (Upscaler(Generator(blocks, 4, 2), device="cpu") for blocks in (6, 23))
+    assert (shallow.overlap, shallow.tile) == (16, 192)
+    assert (deep.overlap, deep.tile) == (80, 320)
+
+
 def test_a_tile_is_as_large_as_half_of_the_free_memory_or_the_caches_hold() -> None:
     cpu = torch.device("cpu")
     assert best_tile(outline(8), cpu, overlap=16) == 192
@@ -184,7 +191,7 @@ def test_a_tile_is_as_large_as_half_of_the_free_memory_or_the_caches_hold() -> N
     half = psutil.virtual_memory().available / 2
     assert best_tile(wide, cpu, overlap=0) == pytest.approx((half / 3.84e6) ** 0.5, rel=0.15)
     assert best_tile(outline(10**8, 1), cpu, overlap=16) == 33, "of which 32 are overlap"
-    assert best_tile(outline(8), cpu, overlap=100) == 201
+    assert best_tile(outline(8), cpu, overlap=100) == 400
     assert Upscaler(repeater(), device="cpu").tile == 192
 
 
