@@ -13,8 +13,9 @@ from conftest import printed
 from PIL import ExifTags, Image, ImageDraw
 from test_images import encode, png_of
 from test_photos import SIXTEEN, UPSCALER, camera_exif, larger, profile
+from test_upscaler import repeater
 
-from esrgan import Generator, ImageError, Upscaler
+from esrgan import ImageError, Upscaler
 from esrgan.__main__ import main
 from esrgan.batch import upscale_file
 from esrgan.photos import Photo
@@ -299,7 +300,7 @@ print((save(24, "many{extension}") - before) // 2**20)
 
 def test_the_command_has_the_flag(tmp_path: Path) -> None:
     model = tmp_path / "model"
-    Generator(1, 8, 4).save_pretrained(model)
+    repeater().save_pretrained(model)
     (tmp_path / "in.gif").write_bytes(animation("GIF", scenes()))
     command = ["upscale", str(tmp_path / "in.gif"), "-o", str(tmp_path / "out"), "--model", str(model)]
     assert main([*command, "--all_frames", "--format", "webp"]) == 0

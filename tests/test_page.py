@@ -264,7 +264,7 @@ def test_a_phone_needs_no_sideways_scrolling(
 
 def test_by_keyboard_alone_an_example_is_compared_and_its_error_shown(visitor: Visitor) -> None:
     def tab_to(selector: str) -> None:
-        for _ in range(40):
+        for _ in range(80):
             visitor.page.keyboard.press("Tab")
             if visitor.page.evaluate("selector => document.activeElement.matches(selector)", selector):
                 return
@@ -274,6 +274,7 @@ def test_by_keyboard_alone_an_example_is_compared_and_its_error_shown(visitor: V
     visitor.page.keyboard.press("Enter")
     visitor.verdict(" wins ")
     assert not visitor.page.get_by_test_id("toast-body").count()
+    visitor.tab.get_by_label("Left").wait_for()
     tab_to("[aria-label=Left]")
     for key in [*["ArrowDown"] * 4, "Enter"]:
         visitor.page.keyboard.press(key)
