@@ -17,7 +17,8 @@ import gradio as gr
 from esrgan import WeightsError, zero_gpu
 from esrgan.batch_tab import add_batch_tab
 from esrgan.evaluation import PROTOCOL
-from esrgan.photo_tab import EXAMPLES, Job, add_photo_tab
+from esrgan.images import EXAMPLES
+from esrgan.photo_tab import Job, add_photo_tab
 from esrgan.studio import COMPARE_PIXELS, RESERVED, UPSCALE_PIXELS, Studio, load_models
 from esrgan.study_tab import add_study_tab
 from esrgan.wording import tell_comparison, tell_upscale

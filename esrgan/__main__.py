@@ -191,6 +191,8 @@ def run_upscale(options: argparse.Namespace) -> int:
             if compiled
             else Upscaler(generator, device=state.device, **given)
         )
+    except WeightsError:
+        raise
     except ValueError as error:
         logger.error("%s", error)
         return 2

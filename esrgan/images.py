@@ -43,6 +43,7 @@ DAMAGE = (
     MemoryError,
     struct.error,
 )
+EXAMPLES = Path(__file__).parent / "examples"  # the photos that come with the package
 
 
 class ImageError(ValueError):

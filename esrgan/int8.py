@@ -8,7 +8,6 @@ passes scales on (cross-layer equalisation, arXiv:1906.04721). First and last la
 from collections.abc import Iterable
 from copy import deepcopy
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,10 +16,9 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrize import register_parametrization
 
 from .generator import SCALE, Generator, ResidualDenseBlock
-from .images import find_images, read_image, shrink
+from .images import EXAMPLES, find_images, read_image, shrink
 from .weights import WeightsError
 
-EXAMPLES = Path(__file__).parent / "examples"
 SIDE = 64  # of what is taken from the middle of a photo, low-resolution pixels
 
 

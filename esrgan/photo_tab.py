@@ -14,7 +14,7 @@ from PIL import Image
 from .evaluation import finite
 from .figures import hardest_crop
 from .generator import SCALE
-from .images import write_image
+from .images import EXAMPLES, write_image
 from .page import (
     MODELS,
     QUIET,
@@ -31,7 +31,6 @@ from .studio import Box, Figures, Step, Studio
 from .wording import label, tell_maps, tell_progress
 from .zero_gpu import on_gpu
 
-EXAMPLES = Path(__file__).parent / "examples"
 CACHED_RESULTS = 32
 CLOSE = 96
 
