@@ -26,6 +26,7 @@ from esrgan.wording import tell_comparison, tell_upscale
 MAX_FILE_SIZE = "30mb"
 KEPT_SECONDS = 3600
 QUEUE_LENGTH = 32
+KEPT_VISITS = 500  # of those that came last, at a fifth of a megabyte each
 
 INTRO = """# Sharper animals
 Two AI models enlarge animal photos 4 times. *Mixed* learned from many kinds of animals, *Dogs* from dogs alone.
@@ -162,6 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
             mcp_server=options.mcp,
             run_history=False,
             enable_monitoring=False,
+            state_session_capacity=KEPT_VISITS,
             theme=THEME,
             css=CSS,
             prevent_thread_lock=True,

@@ -84,7 +84,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
                     shown.append((str(folder / f"{names[-1]}-dogs.png"), names[-1]))
                     for way, found in scores.items():
                         found.append(step.figures[way])
-                yield tell_progress(step, time.monotonic() - started), *[gr.skip()] * 5
+                yield tell_progress(step, time.monotonic() - started), *[None] * 4, gr.Column(visible=False)
             if not names:
                 raise failure(" ".join(problems[:3]))
             evaluation = Evaluation(names, scores, [("mixed", "dogs")])

@@ -180,7 +180,8 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                         write_image(step.pictures[way], Path(saved[way]))
                     made.update(saved.values())
                     progress = tell_progress(step, time.monotonic() - started)
-                    yield *[gr.skip()] * (1 + len(job.ways)), progress, dict(saved) if new else gr.skip()
+                    # Not gr.skip(), after which Gradio keeps a component for good with each answer.
+                    yield None, *[None] * len(job.ways), progress, dict(saved) if new else gr.skip()
             result = finite(step.figures)
             cached[key] = result, saved
             if len(cached) > CACHED_RESULTS:

@@ -376,6 +376,25 @@ def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
         page.close(verbose=False)
 
 
+def test_a_visit_takes_no_more_memory_with_each_answer(
+    tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    page = app.build(Studio({name: Model(path) for name, path in tiny_models(tmp_path).items()}))
+    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    try:
+        client = Client(url, verbose=False, download_files=False)
+        kept = []
+        for detail in (0.1, 0.2, 0.3):
+            for endpoint in ("/compare", "/upscale"):
+                client.predict(handle_file(photo), detail, api_name=endpoint)
+            client.predict([handle_file(photo)], detail, api_name="/batch")
+            kept.append(len(page.state_holder[client.session_hash].blocks_config.blocks))
+        assert kept == kept[:1] * 3
+    finally:
+        page.close(verbose=False)
+
+
 def comparison(mixed: float | None, dogs: float | None, difference: float | None) -> Figures:
     keys = ("psnr_y", "psnr_rgb", "ssim_y")
     values = {"bicubic": 30.0, "mixed": mixed, "dogs": dogs, "dogs_minus_mixed": difference}
