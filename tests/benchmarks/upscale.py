@@ -1,11 +1,12 @@
-"""Upscaling on this machine: speed against others, precision, seams between tiles, memory.
+"""Upscaling on this machine: speed against others, precision, seams between tiles, quality, memory.
 
     python tests/benchmarks/upscale.py --weights RealESRGAN_x4plus.pth --photos photos/
 
 Speed: this library as it is used, spandrel with its defaults, and a plain float32 loop, on the same pixels with the
 same weights, from 8-bit array to 8-bit array, in turns, so that a busy machine slows all. Precision: the network's
 output in the machine's fast precision against float32, clamped and not rounded. Seams: tiled against whole, in float32
-and with 16 bits, in levels of 8 bits. Memory: the peak of a process that upscales a file, beyond the output's pixels.
+and with 16 bits, in levels of 8 bits. Quality: PSNR-Y of photos shrunk by 4 and brought back, and the
+time that it took. Memory: the peak of a process that upscales a file, beyond the output's pixels.
 """
 
 import argparse
@@ -26,15 +27,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm.auto import tqdm
 
 import esrgan.compat  # noqa: F401
 from esrgan.batch import upscale_file
 from esrgan.convert import read_any
+from esrgan.evaluation import measure, read_truth
 from esrgan.images import find_images, read_image
 from esrgan.machine import has_fast_int8
 from esrgan.openvino import OpenVINOUpscaler
-from esrgan.upscaler import Upscaler
+from esrgan.upscaler import CPU_TILE, Upscaler
 
+PARTS = ("speed", "precision", "seams", "quality", "memory")
 say = sys.stdout.write
 Work = Callable[[np.ndarray], np.ndarray]
 
@@ -91,6 +95,8 @@ def compare_speed(weights: Path, pixels: np.ndarray, rounds: int) -> None:
             work(pixels)
             durations[name].append(time.perf_counter() - started)
     ours, *_ = works
+    height, width = pixels.shape[:2]
+    say(f"| {width} x {height} | seconds | times ours | output against ours (dB) |\n|---|---|---|---|\n")
     for name, times in durations.items():
         ratios = [b / a for a, b in zip(durations[ours], times, strict=True)]
         near = psnr(results[name], results[ours], 255)
@@ -140,8 +146,42 @@ def measure_seams(weights: Path, photos: list[np.ndarray], tile: int, overlaps: 
         ]
         largest = max(difference.max() for difference in differences)
         rms = math.sqrt(statistics.mean(float((difference**2).mean()) for difference in differences))
-        extra = ((192 / (192 - 2 * overlap)) ** 2) if overlap < 96 else math.inf
-        say(f"| {overlap} | {largest:.3f} | {rms:.4f} | {extra:.2f} in tiles of 192 |\n")
+        side = max(CPU_TILE, 4 * overlap)
+        say(f"| {overlap} | {largest:.3f} | {rms:.4f} | {(side / (side - 2 * overlap)) ** 2:.2f} |\n")
+    say("\n")
+
+
+def measure_quality(weights: Path, paths: list[Path]) -> None:
+    """PSNR-Y of every way to compute, and what it loses against float32."""
+    generator = read_any(weights)
+    ways: dict[str, Callable[[], Upscaler]] = {
+        "float32": lambda: Upscaler(generator, dtype=torch.float32),
+        "this library": lambda: Upscaler(generator),
+        "--ensemble": lambda: Upscaler(generator, ensemble=True),
+        "--backend openvino": lambda: OpenVINOUpscaler(generator),
+        "--backend openvino-int8": lambda: OpenVINOUpscaler(generator, int8=True),
+    }
+    if not find_spec("openvino") or not has_fast_int8():
+        ways = {name: way for name, way in ways.items() if "openvino" not in name}
+    found: dict[str, list[float]] = {}
+    seconds = dict.fromkeys(ways, 0.0)
+
+    def timed(name: str, upscaler: Upscaler, image: Image.Image) -> Image.Image:
+        started = time.perf_counter()
+        result = upscaler(image)
+        seconds[name] += time.perf_counter() - started
+        return result
+
+    for name, way in ways.items():
+        method = partial(timed, name, way())
+        photos = tqdm(paths, desc=name, unit="photo", leave=False)
+        found[name] = [measure(method, read_truth(path))["psnr_y"] for path in photos]
+    say(f"| {len(paths)} photos | PSNR-Y (dB) | against float32: mean | least | most | times ours |\n")
+    say("|---|---|---|---|---|---|\n")
+    for name, values in found.items():
+        gains = [value - exact for value, exact in zip(values, found["float32"], strict=True)]
+        say(f"| {name} | {statistics.mean(values):.3f} | {statistics.mean(gains):+.3f} | {min(gains):+.3f} ")
+        say(f"| {max(gains):+.3f} | {seconds[name] / seconds['this library']:.2f} |\n")
     say("\n")
 
 
@@ -175,19 +215,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8, help="runs of each, in turns")
     parser.add_argument("--seam_size", type=int, default=256, help="side of the crops for seams")
     parser.add_argument("--seam_tile", type=int, default=64, help="what is kept of a tile there")
-    parser.add_argument("--overlaps", type=int, nargs="+", default=[0, 4, 8, 12, 16, 24, 32, 48])
-    parser.add_argument("--megapixels", type=float, nargs="*", default=[1, 10, 100], help="sizes of output, for memory")
+    parser.add_argument("--overlaps", type=int, nargs="+", default=[0, 4, 6, 8, 16, 32, 64, 80])
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 10, 100], help="sizes of output, for memory")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
     options = parser.parse_args()
-    images = [read_image(path) for path in find_images(options.photos)[: options.max_samples]]
+    paths = find_images(options.photos)[: options.max_samples]
 
     def crops(side: int) -> list[np.ndarray]:
+        images = map(read_image, paths)
         return [np.array(image.crop((0, 0, min(side, image.width), min(side, image.height)))) for image in images]
 
-    say(f"| {options.size} x {options.size} | seconds | times ours | output against ours (dB) |\n|---|---|---|---|\n")
-    compare_speed(options.weights, crops(options.size)[0], options.rounds)
-    measure_precision(Upscaler(read_any(options.weights)), crops(options.size))
-    measure_seams(options.weights, crops(options.seam_size), options.seam_tile, options.overlaps)
-    measure_memory(options.weights, options.megapixels)
+    if "speed" in options.parts:
+        compare_speed(options.weights, crops(options.size)[0], options.rounds)
+    if "precision" in options.parts:
+        measure_precision(Upscaler(read_any(options.weights)), crops(options.size))
+    if "seams" in options.parts:
+        measure_seams(options.weights, crops(options.seam_size), options.seam_tile, options.overlaps)
+    if "quality" in options.parts:
+        measure_quality(options.weights, paths)
+    if "memory" in options.parts:
+        measure_memory(options.weights, options.megapixels)
 
 
 if __name__ == "__main__":
