@@ -45,6 +45,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
                 detail, button, stop = add_controls(studio, "Compare all", 0)
             with gr.Column(scale=3, min_width=280, elem_classes="result"):
                 verdict = gr.Markdown(WAITING)
+                so_far = gr.Gallery(label="Dogs, so far", columns=3, format="png", interactive=False, visible=False)
                 with gr.Column(visible=False) as details:
                     chart = gr.Image(
                         label="Photo by photo",
@@ -56,6 +57,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
                     gallery = gr.Gallery(label="Dogs", columns=3, format="png", interactive=False)
                     archive = gr.DownloadButton("Save all pictures and figures (zip)")
                     tables = gr.Markdown(elem_classes="figures")
+    finished = gr.State([])
 
     @on_gpu
     def batch(photos: list[dict[str, Any]] | None, detail: float) -> Iterator[Answer]:
@@ -70,6 +72,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
         shown: list[tuple[str, str]] = []
         problems: list[str] = []
         scores: dict[str, list[Scores]] = {way: [] for way in ("bicubic", *studio.models)}
+        nothing = (None, None, None, None, gr.Column(visible=False))
         with refusing(), zipfile.ZipFile(zip_file, "w") as zipped:
             for photo, step in studio.batch(paths, detail):
                 if step.problem:
@@ -84,7 +87,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
                     shown.append((str(folder / f"{names[-1]}-dogs.png"), names[-1]))
                     for way, found in scores.items():
                         found.append(step.figures[way])
-                yield tell_progress(step, time.monotonic() - started), *[None] * 4, gr.Column(visible=False)
+                yield tell_progress(step, time.monotonic() - started), *nothing, list(shown)
             if not names:
                 raise failure(" ".join(problems[:3]))
             evaluation = Evaluation(names, scores, [("mixed", "dogs")])
@@ -92,14 +95,14 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
             zipped.write(chart_file, chart_file.name)
             zipped.writestr("scores.csv", evaluation.csv())
         told, rows = tell_batch(evaluation, problems)
-        yield told, str(chart_file), shown, str(zip_file), rows, gr.Column(visible=True)
+        yield told, str(chart_file), shown, str(zip_file), rows, gr.Column(visible=True), []
 
     batch._mcp_type = "none"  # type: ignore[attr-defined]  # Gradio's MCP tools take no lists of files
 
     done = button.click(
         batch,
         [photos, detail],
-        [verdict, chart, gallery, archive, tables, details],
+        [verdict, chart, gallery, archive, tables, details, finished],
         api_name="batch",
         api_description=DESCRIPTION,
         preprocess=False,
@@ -107,6 +110,7 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
         show_progress_on=verdict,
         **MODELS,
     )
+    finished.change(lambda shown: gr.Gallery(shown, visible=bool(shown)), finished, so_far, **QUIET)
     done.failure(None, verdict, verdict, js=unless_stopped(WAITING), **QUIET)
     done.failure(lambda: gr.Column(visible=False), None, details, **QUIET)
     stopped = stop.click(None, cancels=done, **QUIET)

@@ -330,6 +330,20 @@ def test_stop_ends_a_long_job_and_frees_the_models(visitor: Visitor, photo: Path
     assert not visitor.page.get_by_role("heading", name="The two results").count()
 
 
+def test_what_a_batch_has_finished_is_shown_at_once_and_stays_when_stopped(visitor: Visitor, tmp_path: Path) -> None:
+    for name, side in (("small.png", 96), ("large.png", 1960)):
+        Image.effect_noise((side, side), 60).save(tmp_path / name)
+    visitor.page.get_by_role("tab", name="Batch").click()
+    visitor.tab.locator("input[type=file]").first.set_input_files([tmp_path / "small.png", tmp_path / "large.png"])
+    visitor.tab.get_by_role("button", name="Compare all").click()
+    so_far = visitor.tab.get_by_role("img", name="01-small")
+    visitor.tab.get_by_text("Photo 2 of 2").wait_for()
+    so_far.first.wait_for()
+    visitor.tab.get_by_role("button", name="Stop").click()
+    visitor.tab.locator("h2").filter(has_text="Stopped").wait_for()
+    assert so_far.first.is_visible()
+
+
 def test_a_batch_is_told_in_words_and_taken_away_as_a_zip(server: Server, visitor: Visitor, tmp_path: Path) -> None:
     paths = []
     for index in range(6):
@@ -342,6 +356,7 @@ def test_a_batch_is_told_in_words_and_taken_away_as_a_zip(server: Server, visito
     visitor.tab.get_by_role("button", name="Compare all").click()
     visitor.tab.get_by_text("Dogs minus mixed over 6 photos").wait_for()
     assert visitor.tab.get_by_text("text.jpg: not an image that can be read").is_visible()
+    visitor.tab.get_by_text("Dogs, so far").wait_for(state="hidden")
 
     with visitor.page.expect_download() as download:
         visitor.tab.get_by_text("Save all pictures").click()
