@@ -1,8 +1,9 @@
 """A generator whose dense blocks multiply 8-bit integers, for OpenVINO: quantised after training, on example photos.
 
 All that a dense block concatenates shares one step, so that it stays in bytes. For no channel to be left with few of
-these steps, channels are first scaled to equal peaks, in the weights and without a change to the output: leaky ReLU
-passes scales on (cross-layer equalisation, arXiv:1906.04721). First and last layers and residual sums stay as they are.
+these steps, a block's channels are first brought nearer to equal peaks and the weights that take them scaled to match,
+which changes no output (SmoothQuant, arXiv:2211.10438; leaky ReLU passes scales on). First and last layers and residual
+sums stay as they are.
 """
 
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from .images import EXAMPLES, find_images, read_image, shrink
 from .weights import WeightsError
 
 SIDE = 64  # of what is taken from the middle of a photo, low-resolution pixels
+EVENNESS = 0.75  # of the channels: 0 leaves their peaks as they are, 1 makes them equal and so cuts off more outliers
+HEADROOM = 1.3  # for photos with larger peaks than the examples
 
 
 def convolutions(block: ResidualDenseBlock) -> list[nn.Conv2d]:
@@ -42,8 +45,9 @@ class _RoundedWeights(nn.Module):
 class _RoundedBlock(nn.Module):
     """A dense block with its weights and all that it concatenates in bytes; the sum is not."""
 
-    def __init__(self, block: ResidualDenseBlock, peak: float) -> None:
+    def __init__(self, block: ResidualDenseBlock, scale: Tensor, peak: float) -> None:
         super().__init__()
+        self.scale = scale[:, None, None]
         self.convs = nn.ModuleList(convolutions(block))
         for conv in convolutions(block):
             register_parametrization(conv, "weight", _RoundedWeights(conv.weight))
@@ -53,7 +57,7 @@ class _RoundedBlock(nn.Module):
         return torch.fake_quantize_per_tensor_affine(x, self.step, 128, 0, 255)
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self._round(x)
+        features = self._round(x * self.scale)
         *convs, last = self.convs
         for conv in convs:
             features = torch.cat((features, self._round(F.leaky_relu(conv(features), 0.2))), 1)
@@ -91,38 +95,28 @@ def find_peaks(generator: Generator, photos: Iterable[Tensor]) -> list[Tensor]:
     return peaks
 
 
-def _scale(conv: nn.Conv2d, before: Tensor | float, after: Tensor | float) -> None:
-    """Let a convolution take channels that are `before` times as large, and make its own `after` times as large."""
-    before, after = (torch.as_tensor(scale).reshape(-1) for scale in (before, after))
-    conv.weight.mul_(after[:, None, None, None] / before[None, :, None, None])
-    conv.bias.mul_(after)  # type: ignore[union-attr]
-
-
 @torch.no_grad()
 def quantise(generator: Generator, photos: Iterable[Tensor]) -> Generator:
     """A copy that gives in float32 what it would give with 8-bit integers.
 
     Args:
         generator: in float32, on the CPU.
-        photos: RGB in 0..1, each of shape (1, 3, H, W); what is larger in other photos than in these is cut off.
+        photos: RGB in 0..1, each of shape (1, 3, H, W).
 
     Raises:
         WeightsError: the output is not finite.
     """
     generator = deepcopy(generator)
-    peaks = find_peaks(generator, photos)
     features = generator.config["num_features"]
-    largest = torch.stack([peak[:features] for peak in peaks]).amax(0)
-    trunk = largest.median() / largest.clamp(min=1e-3 * float(largest.max()))  # all blocks add to the same channels
-    _scale(generator.conv_first, 1.0, trunk)
-    for rrdb, name in product(generator.body, ("rdb1", "rdb2", "rdb3")):
-        block, peak = getattr(rrdb, name), peaks.pop(0)
-        top = (peak[:features] * trunk).max()
-        scales = torch.cat((trunk, top / peak[features:].clamp(min=1e-3 * float(peak.max())), trunk))
+    places = product(generator.body, ("rdb1", "rdb2", "rdb3"))
+    for (rrdb, name), peak in zip(places, find_peaks(generator, photos), strict=True):
+        block = getattr(rrdb, name)
+        scale = peak.clamp(min=1e-3 * float(peak.max())) ** -EVENNESS
         for conv in convolutions(block):
-            taken, given = conv.in_channels, conv.out_channels
-            _scale(conv, scales[:taken], scales[taken:][:given])
-        setattr(rrdb, name, _RoundedBlock(block, float(top)))
-    _scale(generator.conv_body, trunk, trunk)
-    _scale(generator.conv_up1, trunk, 1.0)
+            conv.weight /= scale[: conv.in_channels, None, None]
+            if conv is not block.conv5:
+                grown = scale[conv.in_channels :][: conv.out_channels]
+                conv.weight *= grown[:, None, None, None]
+                conv.bias *= grown  # type: ignore[operator]
+        setattr(rrdb, name, _RoundedBlock(block, scale[:features], HEADROOM * float((peak * scale).max())))
     return generator

@@ -47,7 +47,7 @@ def test_peaks_are_those_of_what_a_block_concatenates() -> None:
     assert peaks[0][:12].tolist() == pytest.approx(expected)
 
 
-def test_scales_that_the_network_undoes_itself_cost_nothing() -> None:
+def test_channels_of_uneven_size_cost_little() -> None:
     plain = lively()
     uneven = deepcopy(plain)
     factors = torch.logspace(-1, 1, 4)
@@ -59,8 +59,8 @@ def test_scales_that_the_network_undoes_itself_cost_nothing() -> None:
                 conv.weight[:, 8:12] /= factors[:, None, None]
     x = torch.rand(1, 3, 20, 20)
     assert torch.allclose(uneven(x), plain(x), atol=1e-4)
-    assert decibels(plain) > 40
-    assert decibels(uneven) == pytest.approx(decibels(plain), abs=0.5)
+    assert decibels(plain) > 50
+    assert decibels(uneven) == pytest.approx(decibels(plain), abs=2), "10 dB, were the channels left as they are"
 
 
 def test_the_original_is_left_as_it_was() -> None:
