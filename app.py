@@ -19,6 +19,7 @@ from esrgan.batch_tab import add_batch_tab
 from esrgan.evaluation import PROTOCOL
 from esrgan.images import EXAMPLES
 from esrgan.photo_tab import Job, add_photo_tab
+from esrgan.served import claim_folder, keep_clean
 from esrgan.studio import COMPARE_PIXELS, RESERVED, UPSCALE_PIXELS, Studio, load_models
 from esrgan.study_tab import add_study_tab
 from esrgan.wording import tell_comparison, tell_upscale
@@ -99,15 +100,13 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
         ),
         Job("Upscale", UPSCALE_HINT, UPSCALE_API, studio.upscale, tell_upscale, ways=ways, maps=(), detail=0.5),
     )
-    with gr.Blocks(title="Sharper animals", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
-        made: set[str] = set()
-        page.temp_file_sets.append(made)  # for `delete_cache`: a generator's outputs escape Gradio's own bookkeeping
+    with gr.Blocks(title="Sharper animals", analytics_enabled=False) as page:
         gr.Markdown(INTRO)
         for note in notes:
             gr.Markdown(f"⚠️ {note}", elem_classes="note")
         for job in jobs:
-            add_photo_tab(studio, job, made)
-        add_batch_tab(studio, made)
+            add_photo_tab(studio, job)
+        add_batch_tab(studio)
         add_study_tab()
         with gr.Accordion("About the numbers and the models", open=False):
             gr.Markdown(ABOUT)
@@ -151,6 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for note in notes:
         logger.warning("%s", note)
+    claim_folder()
     studio = Studio(models)
     page = build(studio, notes)
     try:
@@ -171,6 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError:
         logger.error("%s:%d cannot be served on; choose another with --port.", options.host, options.port)
         return 1
+    Thread(target=keep_clean, args=[page, KEPT_SECONDS], daemon=True).start()
     if not hasattr(zero_gpu.spaces, "GPU"):  # lent to visitors alone
         Thread(target=studio.warm_up, args=[min(EXAMPLES.glob("*.png"))], daemon=True).start()
     page.block_thread()

@@ -3,6 +3,7 @@
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,10 @@ import gradio as gr
 from .evaluation import Evaluation, Scores
 from .figures import draw_differences
 from .images import write_image
-from .page import (
-    MODELS,
-    QUIET,
-    STOPPED,
-    Answer,
-    add_controls,
-    check_detail,
-    failure,
-    make_folder,
-    refusing,
-    unless_stopped,
-)
+from .page import FAILED, MODELS, QUIET, STOPPED, Answer, Visit, add_controls, check_detail, failure, refusing
+from .served import make_folder
 from .studio import Studio
-from .wording import tell_batch, tell_progress
+from .wording import WORKING, tell_batch, tell_progress
 from .zero_gpu import on_gpu
 
 MOST_PHOTOS = 50
@@ -34,9 +25,16 @@ DESCRIPTION = f"""Compare the models on up to {MOST_PHOTOS} photos. Answers the 
 differences of PSNR photo by photo, each photo by the Dogs model, a zip of all pictures with the metrics of each photo
 as CSV, and the tables."""
 
+Photos = list[dict[str, Any]] | None
 
-def add_batch_tab(studio: Studio, made: set[str]) -> None:
-    """Add it to the page; the files it writes are added to `made`."""
+
+def asked(photos: Photos, detail: float) -> tuple[tuple[str, ...], float]:
+    """A job by its inputs, as the page sends them."""
+    return tuple(photo["path"] for photo in photos or []), detail
+
+
+def add_batch_tab(studio: Studio) -> None:
+    """Add it to the page."""
     with gr.Tab("Batch"):
         gr.Markdown(HINT)
         with gr.Row():
@@ -58,23 +56,25 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
                     archive = gr.DownloadButton("Save all pictures and figures (zip)")
                     tables = gr.Markdown(elem_classes="figures")
     finished = gr.State([])
+    visit = gr.State(Visit())
+    work = on_gpu(studio.batch)
 
-    @on_gpu
-    def batch(photos: list[dict[str, Any]] | None, detail: float) -> Iterator[Answer]:
+    def unfinished(words: str, shown: Any) -> Answer:
+        return words, None, None, None, None, gr.Column(visible=False), shown
+
+    def answers(photos: Photos, detail: float) -> Iterator[Answer]:
         check_detail(detail)
         paths = [Path(photo["path"]) for photo in photos or [] if photo["path"]]
         if not 0 < len(paths) <= MOST_PHOTOS:
             raise failure(f"{len(paths)} photos: choose 1 to {MOST_PHOTOS}.")
         started, folder = time.monotonic(), make_folder()
         chart_file, zip_file = folder / "differences.png", folder / "sharper-animals.zip"
-        made.update((str(chart_file), str(zip_file)))
         names: list[str] = []
         shown: list[tuple[str, str]] = []
         problems: list[str] = []
         scores: dict[str, list[Scores]] = {way: [] for way in ("bicubic", *studio.models)}
-        nothing = (None, None, None, None, gr.Column(visible=False))
         with refusing(), zipfile.ZipFile(zip_file, "w") as zipped:
-            for photo, step in studio.batch(paths, detail):
+            for photo, step in work(paths, detail):
                 if step.problem:
                     problems.append(step.problem)
                 if step.figures:
@@ -82,12 +82,11 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
                     for way in studio.models:
                         path = folder / f"{names[-1]}-{way}.png"
                         write_image(step.pictures[way], path)
-                        made.add(str(path))
                         zipped.write(path, path.name)
                     shown.append((str(folder / f"{names[-1]}-dogs.png"), names[-1]))
                     for way, found in scores.items():
                         found.append(step.figures[way])
-                yield tell_progress(step, time.monotonic() - started), *nothing, list(shown)
+                yield unfinished(tell_progress(step, time.monotonic() - started), list(shown))
             if not names:
                 raise failure(" ".join(problems[:3]))
             evaluation = Evaluation(names, scores, [("mixed", "dogs")])
@@ -97,21 +96,45 @@ def add_batch_tab(studio: Studio, made: set[str]) -> None:
         told, rows = tell_batch(evaluation, problems)
         yield told, str(chart_file), shown, str(zip_file), rows, gr.Column(visible=True), []
 
+    def batch(photos: Photos, detail: float) -> Iterator[Answer]:
+        for *step, _, _ in answers(photos, detail):
+            yield tuple(step)
+
     batch._mcp_type = "none"  # type: ignore[attr-defined]  # Gradio's MCP tools take no lists of files
 
-    done = button.click(
+    def run(photos: Photos, detail: float, visit: Visit) -> Iterator[Answer]:
+        # What is finished goes on being shown when a job is stopped; before a new one it was hidden.
+        yield from visit.follow(asked(photos, detail), answers(photos, detail), partial(unfinished, shown=gr.skip()))
+
+    def begin(photos: Photos, detail: float, visit: Visit) -> Answer:
+        return visit.ask(asked(photos, detail), WORKING), gr.Column(visible=False), []
+
+    def halt(told: str, visit: Visit) -> Any:
+        return visit.ask(None, STOPPED) if told.startswith(WORKING) else gr.skip()
+
+    gr.State().change(  # which never happens
         batch,
         [photos, detail],
-        [verdict, chart, gallery, archive, tables, details, finished],
+        [verdict, chart, gallery, archive, tables],
         api_name="batch",
         api_description=DESCRIPTION,
         preprocess=False,
-        show_progress="minimal",
-        show_progress_on=verdict,
         **MODELS,
     )
+    asks = [photos, detail, visit]
+    begun = button.click(begin, asks, [verdict, details, finished], preprocess=False, **QUIET)
+    done = begun.then(
+        run,
+        asks,
+        [verdict, chart, gallery, archive, tables, details, finished],
+        api_visibility="private",
+        preprocess=False,
+        show_progress="minimal",
+        show_progress_on=verdict,
+        trigger_mode="always_last",
+        **MODELS,
+    )
+    done.success(lambda told: gr.Image(alt_text=told.splitlines()[1]), verdict, chart, **QUIET)
+    done.failure(lambda: FAILED, None, verdict, **QUIET)
     finished.change(lambda shown: gr.Gallery(shown, visible=bool(shown)), finished, so_far, **QUIET)
-    done.failure(None, verdict, verdict, js=unless_stopped(WAITING), **QUIET)
-    done.failure(lambda: gr.Column(visible=False), None, details, **QUIET)
-    stopped = stop.click(None, cancels=done, **QUIET)
-    stopped.then(lambda: (STOPPED, gr.Column(visible=False)), None, [verdict, details], **QUIET)
+    stop.click(halt, [verdict, visit], verdict, **QUIET)

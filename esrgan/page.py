@@ -1,14 +1,10 @@
-"""What the tabs of the page share: files that Gradio serves, refusals, and how events run."""
+"""What the tabs of the page share: what a visitor wants, refusals, and how events run."""
 
-import json
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from .images import ImageError
 from .studio import Studio
@@ -16,10 +12,42 @@ from .weights import WeightsError
 
 DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
 STOPPED = "## Stopped\nNothing is running any more."
+FAILED = "## No result\nThe message in the corner says why."
+DELETED = "Photos and results are deleted after an hour; choose the photo again."
 MODELS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET: dict[str, Any] = {**PRIVATE, "queue": False}  # without a queue failures are not shown
 
 Answer = tuple[Any, ...]
+
+
+class Visit:
+    """What one visitor wants of a tab.
+
+    Attributes:
+        job: the one that was asked for last, by its inputs; None before the first and once it is stopped.
+        words: what the page says until that job answers.
+    """
+
+    def __init__(self) -> None:
+        self.job: Hashable = None
+        self.words = ""
+
+    def ask(self, job: Hashable, words: str) -> str:
+        """Want this job, or none, from now on."""
+        self.job, self.words = job, words
+        return words
+
+    def follow(self, job: Hashable, answers: Iterable[Answer], nothing: Callable[[str], Answer]) -> Iterator[Answer]:
+        """The job's answers for as long as it is wanted, and then `nothing` but the words there are by then.
+
+        Gradio repeats what a generator yielded last, so that must not be from a job that is over.
+        """
+        for answer in answers:
+            if self.job != job:
+                yield nothing(self.words)
+                return
+            yield answer
 
 
 def add_controls(studio: Studio, title: str, detail: float) -> tuple[gr.Slider, gr.Button, gr.Button]:
@@ -29,13 +57,6 @@ def add_controls(studio: Studio, title: str, detail: float) -> tuple[gr.Slider, 
         return dial, gr.Button(title, variant="primary", min_width=120), gr.Button("Stop", min_width=80, scale=0)
 
 
-def make_folder() -> Path:
-    """A new one where Gradio serves files from and deletes them in time."""
-    cache = Path(get_upload_folder())
-    cache.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=cache))
-
-
 def failure(sentence: str) -> gr.Error:
     """What the page shows in its corner, and the API answers with."""
     return gr.Error(sentence, duration=30, print_exception=False)
@@ -43,19 +64,13 @@ def failure(sentence: str) -> gr.Error:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """What is wrong with a photo or a model becomes a failure."""
+    """What is wrong with a photo or a model, or a file that is there no more, becomes a failure."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise failure(DELETED) from error
     except (ImageError, WeightsError) as error:
         raise failure(str(error)) from error
-
-
-def unless_stopped(words: str) -> str:
-    """JavaScript from a verdict to these words.
-
-    A job that was stopped fails too, which the page may hear of after it has said that it is stopped.
-    """
-    return f"told => told === {json.dumps(STOPPED)} ? told : {json.dumps(words)}"
 
 
 def check_detail(detail: object) -> None:

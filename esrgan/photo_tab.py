@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from PIL import Image
@@ -16,31 +16,32 @@ from .figures import hardest_crop
 from .generator import SCALE
 from .images import EXAMPLES, write_image
 from .page import (
+    DELETED,
+    FAILED,
     MODELS,
+    PRIVATE,
     QUIET,
     STOPPED,
     Answer,
+    Visit,
     add_controls,
     check_detail,
     failure,
-    make_folder,
     refusing,
-    unless_stopped,
 )
+from .served import make_folder
 from .studio import Box, Figures, Step, Studio
-from .wording import label, tell_maps, tell_progress
+from .wording import WORKING, label, tell_maps, tell_progress
 from .zero_gpu import on_gpu
 
 CACHED_RESULTS = 32
 CLOSE = 96
 
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
-WORKING = "## Working on it …"
-FAILED = "## No result\nTry another photo."
-SCROLL = """() => {
+SCROLL = """(...inputs) => {
     const shown = [...document.querySelectorAll(".result")].find(element => element.offsetParent)
     shown?.scrollIntoView({behavior: "smooth", block: "nearest"})
-    return []
+    return inputs
 }"""
 
 Photo = dict[str, Any] | None
@@ -73,13 +74,26 @@ class Job:
     detail: float
 
 
-def show_pair(paths: Paths, left: str, right: str) -> tuple[str, str] | None:
+class Result(NamedTuple):
+    """What a job has given so far: pictures by their way; with the last, the figures and the detail that was asked."""
+
+    paths: Paths
+    figures: Figures | None = None
+    detail: float = 0
+
+
+def asked(photo: Photo, detail: float) -> tuple[str | None, float]:
+    """A job by its inputs, as the page sends them."""
+    return (photo["path"] if photo else None), detail
+
+
+def show_pair(result: Result, left: str, right: str) -> tuple[str, str] | None:
     """The two pictures for the slider; while they are still to come, the best there are."""
-    if not paths:
+    if not (paths := result.paths):
         return None
     shown = [paths.get(side) or paths[[way for way in paths if way != "small"][-1]] for side in (left, right)]
     if not all(Path(path).exists() for path in shown):
-        raise failure("The pictures were deleted after an hour; start again.")
+        raise failure(DELETED)
     return shown[0], shown[1]
 
 
@@ -96,20 +110,18 @@ def triple(crop: Image.Image) -> Image.Image:
     return crop.resize((3 * crop.width, 3 * crop.height), Image.Resampling.NEAREST)
 
 
-def close_up(paths: Paths, box: Box | None) -> Crops:
+def close_up(paths: Paths, box: Box) -> Crops:
     """What all ways make of a part of the photo."""
-    if box is None or not all(Path(path).exists() for path in paths.values()):
-        return []
     found = []
     for way, path in paths.items():
         if way not in ("small", "map") and not way.startswith("error_"):
-            with Image.open(path) as image:
+            with refusing(), Image.open(path) as image:
                 found.append((triple(image.crop(box)), label(way)))
     return found
 
 
-def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
-    """A tab where a photo goes in, and figures and pictures come out; the files it writes are added to `made`."""
+def add_photo_tab(studio: Studio, job: Job) -> None:
+    """A tab where a photo goes in, and figures and pictures come out."""
     with gr.Tab(job.title):
         gr.Markdown(job.hint)
         with gr.Row():
@@ -158,35 +170,39 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
                         downloads = [gr.DownloadButton(f"Save {way}", size="sm", min_width=120) for way in job.ways]
                     with gr.Accordion("All figures", open=False):
                         figures = gr.JSON(label="Figures", show_label=False)
-    paths = gr.State({})
+    visit = gr.State(Visit())
+    result = gr.State(Result({}))
     box = gr.State(None)
     cached: OrderedDict[tuple[str, ...], tuple[Figures, Paths]] = OrderedDict()
+    work = on_gpu(job.work)
+    look_closer = on_gpu(studio.peek)
 
-    @on_gpu
-    def run(photo: Photo, detail: float) -> Iterator[Answer]:
+    def answers(photo: Photo, detail: float) -> Iterator[Answer]:
         if not photo or not photo["path"]:
             raise failure("Choose a photo first, or click an animal.")
         check_detail(detail)
         path = Path(photo["path"])
-        key = (path.stem, sha256(path.read_bytes()).hexdigest(), f"{detail:g}")
-        result, saved = cached.get(key, ({}, {}))
-        if not saved or not all(Path(file).exists() for file in saved.values()):
-            started, folder, saved = time.monotonic(), make_folder(), {}
-            with refusing():
-                for step in job.work(path, detail):
+        with refusing():
+            key = (path.stem, sha256(path.read_bytes()).hexdigest(), f"{detail:g}")
+            found, saved = cached.get(key, ({}, {}))
+            if saved and all(Path(file).exists() for file in saved.values()):
+                for file in saved.values():
+                    Path(file).touch()  # to be kept from now on
+            else:
+                started, folder, saved = time.monotonic(), make_folder(), {}
+                for step in work(path, detail):
                     new = [way for way in step.pictures if way not in saved]
                     for way in new:
                         saved[way] = str(folder / f"{path.stem}-{way}.png")
                         write_image(step.pictures[way], Path(saved[way]))
-                    made.update(saved.values())
                     progress = tell_progress(step, time.monotonic() - started)
                     # Not gr.skip(), after which Gradio keeps a component for good with each answer.
-                    yield None, *[None] * len(job.ways), progress, dict(saved) if new else gr.skip()
-            result = finite(step.figures)
-            cached[key] = result, saved
-            if len(cached) > CACHED_RESULTS:
-                cached.popitem(last=False)
-        yield result, *(saved[way] for way in job.ways), job.tell(result)[0], saved
+                    yield None, *[None] * len(job.ways), progress, Result(dict(saved)) if new else gr.skip()
+                found = finite(step.figures)
+                cached[key] = found, saved
+                if len(cached) > CACHED_RESULTS:
+                    cached.popitem(last=False)
+        yield found, *(saved[way] for way in job.ways), job.tell(found)[0], Result(saved, found, detail)
 
     def answer(photo: Photo, detail: float) -> Iterator[Answer]:
         """For programs: MCP tools can have no state among their outputs.
@@ -195,46 +211,63 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
             photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
             detail: From 0, the most exact pixels, to 1, the crispest texture.
         """
-        for *step, _ in run(photo, detail):
+        for *step, _ in answers(photo, detail):
             yield tuple(step)
 
     answer.__name__ = job.title.lower()  # what MCP calls the tool
 
-    def show(figures: Figures, paths: Paths, left: str, right: str) -> Answer:
-        target = "original" if "original" in paths else "bicubic"
-        with Image.open(paths[target]) as image:
-            hardest = hardest_crop(image.convert("RGB"), CLOSE)
-            box = around([(hardest[i] + hardest[i + 2]) // 2 for i in (0, 1)], image.size)
-        table, pair = job.tell(figures)[1], show_pair(paths, left, right)
-        return table, pair, gr.Column(visible=True), paths[target], box, close_up(paths, box)
+    def nothing(words: str) -> Answer:
+        return None, *[None] * len(job.ways), words, Result({})
+
+    def run(photo: Photo, detail: float, visit: Visit) -> Iterator[Answer]:
+        yield from visit.follow(asked(photo, detail), answers(photo, detail), nothing)
+
+    def show(result: Result, box: Box | None, left: str, right: str) -> Any:
+        if result.figures is None:
+            return gr.skip()
+        target = result.paths.get("original", result.paths["bicubic"])
+        if box is None:
+            with refusing(), Image.open(target) as image:
+                hardest = hardest_crop(image.convert("RGB"), CLOSE)
+                box = around([(hardest[i] + hardest[i + 2]) // 2 for i in (0, 1)], image.size)
+        table = job.tell(result.figures)[1]
+        if studio.has_dial:
+            table = f"With detail at {result.detail:g}:\n\n{table}"
+        pair = show_pair(result, left, right)
+        return table, pair, gr.Column(visible=True), target, box, close_up(result.paths, box)
 
     def clear() -> Answer:
-        return None, gr.Column(visible=False), {}
+        return None, gr.Column(visible=False), Result({})
 
-    def hide(words: str) -> Callable[[], Answer]:
-        return lambda: (words, *clear())
+    def begin(photo: Photo, detail: float, visit: Visit) -> Answer:
+        return visit.ask(asked(photo, detail), WORKING), *clear()
 
-    def require(photo: Photo) -> None:
-        """The dial may be moved, or passed by the Tab key, before there is a photo."""
-        if not photo:
+    def halt(told: str, visit: Visit) -> Any:
+        return (visit.ask(None, STOPPED), *clear()) if told.startswith(WORKING) else gr.skip()
+
+    def require(photo: Photo, detail: float, visit: Visit) -> None:
+        """The dial may be moved before there is a photo, and is said to be when the Tab key passes it."""
+        if not photo or visit.job == asked(photo, detail):
             raise gr.Error(visible=False, print_exception=False)
 
-    def look(paths: Paths, event: gr.SelectData) -> Answer:
-        with Image.open(paths["bicubic"]) as image:
+    def look(result: Result, event: gr.SelectData) -> Any:
+        if "bicubic" not in result.paths:
+            return gr.skip()
+        with refusing(), Image.open(result.paths["bicubic"]) as image:
             box = around(event.index, image.size)
-        return box, close_up(paths, box)
+        return box, close_up(result.paths, box)
 
-    def peek(paths: Paths, box: Box | None, detail: float) -> Crops:
+    def peek(result: Result, box: Box | None, detail: float) -> Crops:
         """The models' crops at another detail, at once; the whole photo follows."""
         check_detail(detail)
-        if not (shown := close_up(paths, box)) or box is None:
+        if box is None or "small" not in result.paths:
             return []
-        with refusing(), Image.open(paths["small"]) as small:
-            new = studio.peek(small.convert("RGB"), box, detail)
+        with refusing(), Image.open(result.paths["small"]) as small:
+            new = look_closer(small.convert("RGB"), box, detail)
+        shown = close_up(result.paths, box)
         return [(triple(new[name.lower()]) if name.lower() in new else crop, name) for crop, name in shown]
 
-    begun_outputs = [verdict, slider, details, paths]
-    jobs = []
+    begun_outputs = [verdict, slider, details, result]
     # Not preprocessed: Gradio would open the file itself and stop at a damaged one with a traceback.
     gr.State().change(  # which never happens
         answer,
@@ -245,13 +278,15 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
         preprocess=False,
         **MODELS,
     )
-    moved = detail.release(require, photo, None, preprocess=False, **QUIET)
+    asks = [photo, detail, visit]
+    photo.change(lambda: None, None, box, **QUIET)
+    moved = detail.release(require, asks, None, preprocess=False, **QUIET)
     for trigger in (button.click, photo.upload, moved.success, examples.load_input_event.then):
-        begun = trigger(hide(WORKING), None, begun_outputs, js=SCROLL, **QUIET)
+        begun = trigger(begin, asks, begun_outputs, js=SCROLL, preprocess=False, **QUIET)
         done = begun.then(
             run,
-            [photo, detail],
-            [figures, *downloads, verdict, paths],
+            asks,
+            [figures, *downloads, verdict, result],
             api_visibility="private",
             preprocess=False,
             show_progress="minimal",
@@ -259,21 +294,18 @@ def add_photo_tab(studio: Studio, job: Job, made: set[str]) -> None:
             trigger_mode="always_last",
             **MODELS,
         )
-        done.success(show, [figures, paths, left, right], [rows, slider, details, target, box, closer], **QUIET)
-        done.failure(None, verdict, verdict, js=unless_stopped(FAILED), **QUIET)
-        done.failure(clear, None, begun_outputs[1:], **QUIET)
-        jobs.append(done)
-    # Then, not at once: what is under way may still arrive while the jobs are being cancelled.
-    stop.click(None, cancels=jobs, **QUIET).then(hide(STOPPED), None, begun_outputs, **QUIET)
-    gr.on([left.input, right.input, paths.change], show_pair, [paths, left, right], slider, **QUIET)
+        done.success(show, [result, box, left, right], [rows, slider, details, target, box, closer], **QUIET)
+        done.failure(lambda: (FAILED, *clear()), None, begun_outputs, **QUIET)
+    stop.click(halt, [verdict, visit], begun_outputs, **QUIET)
+    prompt = {**PRIVATE, "concurrency_limit": None}
+    gr.on([left.input, right.input, result.change], show_pair, [result, left, right], slider, **prompt)
     gr.on([left.input, right.input], lambda *ways: tell_maps(ways), [left, right], legend, **QUIET)
-    target.select(look, paths, [box, closer], **QUIET)
+    target.select(look, result, [box, closer], **prompt)
     detail.input(
         peek,
-        [paths, box, detail],
+        [result, box, detail],
         closer,
-        show_progress="hidden",
-        api_visibility="private",
         trigger_mode="always_last",
-        **MODELS,
+        concurrency_id="peek",
+        **PRIVATE,
     )

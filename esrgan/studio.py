@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -204,7 +205,10 @@ class Studio:
 
     def _attempt(self, path: Path, detail: float) -> Iterator[Step]:
         try:
-            yield from self.compare(path, detail)
+            for step in self.compare(path, detail):
+                if step.figures and not all(isfinite(value) for row in step.figures.values() for value in row.values()):
+                    raise ImageError(f"{path.name}: too plain to compare; a result has no error at all.")
+                yield step
         except ImageError as error:
             yield Step(1, "left out", {}, problem=str(error))
 

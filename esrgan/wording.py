@@ -8,6 +8,7 @@ from .maps import ERROR_END, error_scale
 from .metrics import METRICS
 from .studio import Figures, Step
 
+WORKING = "## Working on it …"
 SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
 LABELS = {"map": "Map: who is closer"}
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
@@ -23,7 +24,10 @@ def tell_maps(ways: Sequence[str]) -> str:
     """What the colours of those pictures mean that are maps."""
     told = []
     if "map" in ways:
-        told.append("*Map: who is closer*: blue where Dogs came closer to your photo, orange where Mixed did.")
+        told.append(
+            "*Map: who is closer*: blue where Dogs came closer to your photo, orange where Mixed did. "
+            "The strongest colour stands for the largest difference in this photo."
+        )
     if any(way.startswith("error_") for way in ways):
         told.append(
             f'*Error*: brightness exact <span class="scale" style="background: {error_scale()}"></span> '
@@ -41,7 +45,7 @@ def tell_progress(step: Step, seconds: float) -> str:
     if total and step.done < 1:
         left = max(1, total - seconds)
         estimate = f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
-    return f"## Working on it …\n{step.text}{estimate}"
+    return f"{WORKING}\n{step.text}{estimate}"
 
 
 def rank(value: float | None) -> float:
@@ -80,13 +84,15 @@ def tell_comparison(figures: Figures) -> tuple[str, str]:
     if abs(difference) >= 0.005:
         margin = f" by {abs(difference):.2f} dB" if math.isfinite(difference) else ""
         headline = f"The {'Dogs' if difference > 0 else 'Mixed'} model wins{margin}"
-    size = next(words for least, words in SIZES.items() if abs(difference) >= least)
+    perfect = [name for name, value in (("Mixed", mixed), ("Dogs", dogs)) if math.isinf(value)]
     above = [way for way, value in (("Mixed", mixed), ("Dogs", dogs)) if value > plain]
     who = ("Neither comes", f"Only {''.join(above)} comes", "Both come")[len(above)]
-    signed = spell("psnr_y", figures["dogs_minus_mixed"]["psnr_y"], "+")
+    told = f"{' and '.join(perfect)} gave your photo back without any error."
+    if not perfect:
+        size = next(words for least, words in SIZES.items() if abs(difference) >= least)
+        told = f"Dogs minus mixed: **{spell('psnr_y', figures['dogs_minus_mixed']['psnr_y'], '+')} dB**, {size}."
     return (
-        f"## {headline}\nDogs minus mixed: **{signed} dB**, {size}. "
-        f"{who} closer to your photo than plain enlargement (bicubic).",
+        f"## {headline}\n{told} {who} closer to your photo than plain enlargement (bicubic).",
         table({way: row for way, row in figures.items() if way != "dogs_minus_mixed"}, figures["dogs_minus_mixed"]),
     )
 

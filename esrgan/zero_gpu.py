@@ -19,22 +19,26 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def on_gpu(function: Function) -> Function:
-    """Have a GPU while this event listener runs, whose first argument is an upload or a list of them, unprocessed."""
+    """Have a GPU while this function runs, or this generator: in a process of its own, which leaves nothing behind.
+
+    By the first argument, photos as a path or several or as an image, the time is asked for.
+    """
     # A checkout's folder `spaces/` can be imported too, as an empty package.
     lend = getattr(spaces, "GPU", None)
     return lend(duration=duration)(function) if lend else function
 
 
-def duration(photos: Any, *_: Any, **__: Any) -> int:
+def duration(photos: Path | list[Path] | Image.Image, *_: Any) -> int:
     """How many seconds the GPU is asked for: by the photos' pixels, both models and measuring included."""
-    uploads = photos if isinstance(photos, list) else [photos]
-    megapixels = sum(_megapixels(upload["path"]) for upload in uploads if upload and upload.get("path"))
+    megapixels = sum(_megapixels(photo) for photo in (photos if isinstance(photos, list) else [photos]))
     return min(MOST_SECONDS, round(BASE_SECONDS + SECONDS_PER_MEGAPIXEL * megapixels))
 
 
-def _megapixels(path: str | Path) -> float:
+def _megapixels(photo: Path | Image.Image) -> float:
+    if isinstance(photo, Image.Image):
+        return photo.width * photo.height / 1e6
     try:
-        with Image.open(path) as image:
-            return image.width * image.height / 1e6
+        with Image.open(photo) as image:
+            return _megapixels(image)
     except (OSError, Image.DecompressionBombError):
         return 0.0  # the function will say what is wrong with it

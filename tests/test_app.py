@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -32,6 +33,8 @@ from esrgan.generator import BUNDLED
 from esrgan.images import read_image, shrink
 from esrgan.maps import draw_winner
 from esrgan.metrics import compare
+from esrgan.page import Visit
+from esrgan.served import delete_old, keep_clean
 from esrgan.studio import Figures, Model, Studio
 from esrgan.study_tab import PICTURES
 from esrgan.wording import tell_comparison
@@ -146,7 +149,12 @@ def test_a_batch_answers_what_the_library_says_and_names_what_was_left_out(
     with zipfile.ZipFile(archive) as zipped:
         assert zipped.testzip() is None
         assert {"01-cat-dogs.png", "01-cat-mixed.png", "03-bear-dogs.png", "scores.csv"} <= set(zipped.namelist())
-    for files, told in (([], "0 photos: choose 1 to 50"), ([handle_file(broken)], "truncated.jpg")):
+    plain = tmp_path / "plain.png"
+    Image.new("RGB", (40, 40), (90, 120, 60)).save(plain)
+    for files, told in (
+        ([], "0 photos: choose 1 to 50"),
+        ([handle_file(broken), handle_file(plain)], "truncated.jpg: .* plain.png: too plain to compare"),
+    ):
         with pytest.raises(AppError, match=told):
             client.predict(files, api_name="/batch")
 
@@ -352,28 +360,59 @@ def test_a_port_in_use_is_one_sentence_and_status_1(tmp_path: Path, caplog: pyte
 def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
     tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
-    monkeypatch.setattr(app, "KEPT_SECONDS", 3)
-    models = {name: Model(path) for name, path in tiny_models(tmp_path).items()}
-    page = app.build(Studio(models))
+    folder = tmp_path / "served"
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
+    (folder / "of an earlier run").mkdir(parents=True)
+    (folder / "of an earlier run" / "cat.png").write_bytes(b"photo")
+    page = app.build(Studio({name: Model(path) for name, path in tiny_models(tmp_path).items()}))
     _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
 
     def served() -> set[str]:
-        return {path.name for path in (tmp_path / "served").rglob("*") if path.is_file()}
+        return {path.name for path in folder.rglob("*") if path.is_file()}
 
     try:
-        examples = served()
-        assert examples == {*PICTURES, *(path.name for path in EXAMPLES.glob("*.png"))}
         client = Client(url, verbose=False, download_files=False)
         client.predict(handle_file(photo), api_name="/compare")
         names = ("", "-original", "-bicubic", "-mixed", "-dogs")
         assert served() >= {f"cat{name}.png" for name in names}
+        Thread(target=keep_clean, args=[page, 3], daemon=True).start()
+        examples = {*PICTURES, *(path.name for path in EXAMPLES.glob("*.png"))}
         deadline = time.monotonic() + 60
-        while served() != examples:
+        while served() != examples or any(not any(path.iterdir()) for path in folder.iterdir()):
             assert time.monotonic() < deadline, served() - examples
             time.sleep(0.5)
+        assert not any(page.temp_file_sets)
     finally:
         page.close(verbose=False)
+
+
+def test_what_was_used_again_is_kept_longer(tmp_path: Path) -> None:
+    for name in ("old.png", "kept.png", "used.png"):
+        (tmp_path / name).write_bytes(b"photo")
+    time.sleep(0.6)
+    (tmp_path / "used.png").touch()
+    delete_old(tmp_path, {str(tmp_path / "kept.png")}, 0.5)
+    assert {path.name for path in tmp_path.iterdir()} == {"kept.png", "used.png"}
+
+
+def test_a_job_that_is_no_longer_wanted_ends_with_what_the_page_says_by_then() -> None:
+    def answers() -> Iterator[tuple[str]]:
+        for answer in ("a 1", "a 2", "a 3"):
+            made.append(answer)
+            yield (answer,)
+
+    made: list[str] = []
+    visit = Visit()
+    assert visit.ask("a", "working") == "working"
+    assert [*visit.follow("a", answers(), lambda words: (words,))] == [("a 1",), ("a 2",), ("a 3",)]
+    for job, words in (("b", "working on b"), (None, "stopped")):
+        visit.ask("a", "working")
+        made.clear()
+        following = visit.follow("a", answers(), lambda words: (words,))
+        assert next(following) == ("a 1",)
+        visit.ask(job, words)
+        assert [*following] == [(words,)]
+        assert made == ["a 1", "a 2"]
 
 
 def test_a_visit_takes_no_more_memory_with_each_answer(
@@ -408,8 +447,8 @@ def comparison(mixed: float | None, dogs: float | None, difference: float | None
         (31.25, 29.5, -1.75, "The Mixed model wins by 1.75 dB", "**-1.75 dB**, a large difference. Only Mixed comes"),
         (29.0, 29.004, 0.004, "A draw", "**+0.00 dB**, too little to see. Neither comes"),
         (29.004, 29.0, -0.004, "A draw", "**+0.00 dB**"),
-        (None, None, None, "A draw", "**undefined dB**"),
-        (31.0, None, None, "The Dogs model wins\n", "**undefined dB**, a large difference. Both come"),
+        (None, None, None, "A draw", "\nMixed and Dogs gave your photo back without any error. Both come"),
+        (31.0, None, None, "The Dogs model wins\n", "\nDogs gave your photo back without any error. Both come"),
     ],
 )
 def test_the_winner_is_told_in_words(

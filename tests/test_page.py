@@ -87,6 +87,13 @@ class Visitor:
         assert response.headers["content-type"] == "image/png"
         return np.asarray(Image.open(io.BytesIO(response.body())))
 
+    def loaded(self, selector: str) -> "sync_api.Locator":
+        """The first such image, once it is there to be clicked on."""
+        image = self.tab.locator(selector).first
+        image.scroll_into_view_if_needed()
+        self.page.wait_for_function("image => image.complete && image.naturalWidth", arg=image.element_handle())
+        return image
+
     def message(self) -> str:
         toast = self.page.get_by_test_id("toast-body").first
         toast.wait_for()
@@ -285,11 +292,9 @@ def test_where_one_clicks_is_looked_at_closer(server: Server, visitor: Visitor) 
     visitor.click_example(0)
     visitor.verdict(" wins ")
     truth = read_truth(EXAMPLES / "cat_chelsea.png")
-    target = visitor.tab.locator("img[src*='-original.png']").first
     crops = visitor.tab.locator(".grid-wrap img")
     before = crops.first.get_attribute("src")
-    target.scroll_into_view_if_needed()
-    visitor.page.wait_for_function("image => image.complete && image.naturalWidth", arg=target.element_handle())
+    target = visitor.loaded("img[src*='-original.png']")
     size = target.bounding_box()
     assert size is not None
     target.click(position={"x": size["width"] * 0.5, "y": size["height"] * 0.5})
@@ -317,17 +322,87 @@ def test_where_one_clicks_is_looked_at_closer(server: Server, visitor: Visitor) 
         assert np.array_equal(picture, np.asarray(method(small))[top : top + 96, left : left + 96])
 
 
-def test_stop_ends_a_long_job_and_frees_the_models(visitor: Visitor, photo: Path, tmp_path: Path) -> None:
-    Image.effect_noise((990, 990), 60).save(tmp_path / "large.png")
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    path = tmp_path / "large.png"
+    Image.effect_noise((990, 990), 60).save(path)
+    return path
+
+
+def test_the_place_looked_at_stays_when_the_dial_moves(visitor: Visitor) -> None:
+    visitor.click_example(0)
+    visitor.verdict(" wins ")
+    crops = visitor.tab.locator(".grid-wrap img")
+    hardest = visitor.fetch(str(crops.first.get_attribute("src")))
+    visitor.loaded("img[src*='-original.png']").click(position={"x": 20, "y": 20})
+    changed = "before => document.querySelector('.grid-wrap img').getAttribute('src') !== before"
+    visitor.page.wait_for_function(changed, arg=crops.first.get_attribute("src"))
+    chosen = visitor.fetch(str(crops.first.get_attribute("src")))
+    assert not np.array_equal(chosen, hardest)
+    visitor.tab.get_by_label("number input for Detail").fill("1")
+    visitor.tab.get_by_role("button", name="Compare").click()
+    visitor.tab.get_by_text("With detail at 1").wait_for()
+    visitor.verdict(" wins ")
+    visitor.page.wait_for_timeout(500)
+    assert np.array_equal(visitor.fetch(str(crops.first.get_attribute("src"))), chosen)
+
+
+def test_stop_ends_a_long_job_and_frees_the_models(visitor: Visitor, photo: Path, large: Path) -> None:
     visitor.page.get_by_role("tab", name="Upscale").click()
-    visitor.upload(tmp_path / "large.png")
+    visitor.upload(large)
     visitor.tab.get_by_text("tiles, about").wait_for()
     visitor.tab.get_by_role("button", name="Stop").click()
-    visitor.tab.locator("h2").filter(has_text="Stopped").wait_for()
+    visitor.verdict("Stopped")
     visitor.page.get_by_role("tab", name="Compare").click()
     visitor.upload(photo)
     visitor.verdict(" wins ")
-    assert not visitor.page.get_by_role("heading", name="The two results").count()
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    assert visitor.verdict("Stopped")
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_another_photo_at_once_takes_the_place_of_the_one_being_worked_on(
+    server: Server, visitor: Visitor, photo: Path, large: Path, stop: bool
+) -> None:
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    visitor.upload(large)
+    visitor.tab.get_by_text("tiles, about").wait_for()
+    if stop:
+        visitor.tab.get_by_role("button", name="Stop").click()
+    visitor.tab.get_by_label("Remove Image").click()
+    visitor.upload(photo)
+    visitor.verdict("The two results")
+    dogs = server.models["dogs"].at(0.5)(read_image(photo))
+    assert np.array_equal(visitor.slider("bicubic", "dogs")[1], np.asarray(dogs))
+
+
+def test_stop_leaves_a_finished_result_alone(visitor: Visitor, photo: Path) -> None:
+    visitor.upload(photo)
+    headline = visitor.verdict(" wins ")
+    visitor.table()
+    with visitor.page.expect_response(lambda response: "/queue/join" in response.url or "/run/" in response.url):
+        visitor.tab.get_by_role("button", name="Stop").click()
+    visitor.page.wait_for_timeout(1000)
+    assert visitor.verdict(" wins ") == headline
+    assert visitor.tab.locator("table").first.is_visible()
+
+
+def test_what_was_deleted_meanwhile_is_told_in_one_sentence(server: Server, visitor: Visitor, photo: Path) -> None:
+    visitor.upload(photo)
+    visitor.verdict(" wins ")
+    target = visitor.loaded("img[src*='-original.png']")
+    for path in (server.folder / "served").rglob("My*cat*"):
+        path.unlink()
+
+    def told(times: int) -> None:
+        toast = visitor.page.get_by_text("are deleted after an hour; choose the photo again.")
+        toast.nth(times - 1).wait_for()
+
+    target.click()
+    told(1)
+    visitor.tab.get_by_role("button", name="Compare").click()
+    visitor.verdict("No result")
+    told(2)
 
 
 def test_what_a_batch_has_finished_is_shown_at_once_and_stays_when_stopped(visitor: Visitor, tmp_path: Path) -> None:

@@ -153,15 +153,16 @@ def test_the_folder_spaces_alone_lends_no_gpu() -> None:
 
 
 def test_a_gpu_is_asked_for_by_the_pixels(tmp_path: Path) -> None:
-    def upload(name: str, width: int, height: int) -> dict[str, str]:
+    def saved(name: str, width: int, height: int) -> Path:
         Image.new("L", (width, height)).save(tmp_path / name)
-        return {"path": str(tmp_path / name)}
+        return tmp_path / name
 
-    small, large = upload("small.png", 100, 100), upload("large.png", 2000, 1500)
+    small, large = saved("small.png", 100, 100), saved("large.png", 2000, 1500)
     assert zero_gpu.duration(small, 0.5) == 15
     assert zero_gpu.duration(large, 0.5) == 45
     assert zero_gpu.duration([small, large, large]) == 75
     assert zero_gpu.duration([large] * 50) == 120
     (tmp_path / "text.png").write_text("no photo")
-    for nothing in (None, {"path": None}, {"path": str(tmp_path / "text.png")}, []):
+    for nothing in (tmp_path / "missing.png", tmp_path / "text.png", []):
         assert zero_gpu.duration(nothing) == 15
+    assert zero_gpu.duration(Image.new("L", (1000, 1000)), (0, 0, 8, 8), 0.5) == 25
