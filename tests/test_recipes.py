@@ -80,7 +80,7 @@ def test_the_readmes_commands_parse() -> None:
 def test_the_readmes_options_exist() -> None:
     known = train.build_parser("esrgan").format_help()
     commands = ("upscale", "evaluate", "publish", "deploy-space", "convert", "export")
-    for program in (["app.py"], *(["-m", "esrgan", command] for command in commands)):
+    for program in (["app.py"], ["tests/benchmarks/upscale.py"], *(["-m", "esrgan", command] for command in commands)):
         arguments = [sys.executable, *program, "--help"]
         known += subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for option in set(re.findall(r"(?<![\w-])--[a-z_]+", README)):
