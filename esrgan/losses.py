@@ -1,4 +1,4 @@
-"""The terms of the objective: perceptual, adversarial (relativistic average or Wasserstein), penalty, consistency.
+"""The terms of the objective: perceptual, adversarial (relativistic or Wasserstein), consistency, grid, penalty.
 
 The pixel term is `torch.nn.functional.l1_loss`.
 """
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from .compat import torchvision
 from .distributed import batch_mean
+from .generator import SCALE
 from .weights import WeightsError
 
 # Weights of VGG19's convolutions, by their index in torchvision's `features`.
@@ -89,6 +90,36 @@ def consistency_loss(fake: Tensor, low: Tensor) -> Tensor:
     """
     shrunk = F.interpolate(fake, low.shape[-2:], mode="bicubic", antialias=True)
     return F.l1_loss(shrunk[..., 2:-2, 2:-2], low[..., 2:-2, 2:-2])  # a crop lacks the neighbours of its border
+
+
+def grid_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """L1 distance between the local means of each of the 16 pixels that stem from one pixel of the small crop.
+
+    A generator can make the same one of them brighter everywhere: a grid of 4 pixels, that consistency, being blind to
+    what shrinking averages out, lets pass. In a photo these means, over 8 x 8 small pixels, hardly differ.
+
+    Args:
+        fake: RGB in 0..1, shape (N, 3, H, W), H and W multiples of 32.
+        real: the same.
+    """
+    ours, theirs = (F.avg_pool2d(F.pixel_unshuffle(x, SCALE), 8) for x in (fake, real))
+    return F.l1_loss(ours, theirs)
+
+
+def shifted(x: Tensor, mix: Tensor, most: int) -> Tensor:
+    """Each crop moved by 0 to `most` pixels down and to the right; what leaves it comes in again at the other side.
+
+    The networks that judge have strides and pooling, whose gradients favour some pixels; so these should
+    not always be the same ones of the small crop's grid.
+
+    Args:
+        x: shape (N, 3, H, W).
+        mix: what decides how far, uniform in 0..1, shape (N,).
+        most: the largest move, in pixels.
+    """
+    moves = [divmod(int((most + 1) ** 2 * number), most + 1) for number in mix.tolist()]
+    moved = [crop.roll(move, (1, 2)) for crop, move in zip(x, moves, strict=True)]
+    return torch.stack(moved).contiguous(memory_format=torch.channels_last)
 
 
 def relativistic_loss(upper: Tensor, lower: Tensor) -> Tensor:

@@ -51,6 +51,12 @@ class Esrgan:
     consistency_weight: float = setting(
         50.0, "weight of the L1 of what the result shrinks to, against colour drift", f"{OURS}; ESRGAN has none"
     )
+    grid_weight: float = setting(
+        100.0, "weight of the L1 of local means of every fourth pixel, against a grid", f"{OURS}; ESRGAN has none"
+    )
+    shift: int = setting(
+        3, "pixels by which, at most, crops are moved before they are judged, against a grid", f"{OURS}; ESRGAN: 0"
+    )
     gradient_penalty_weight: float = setting(0.0, "weight of the gradient penalty; 0 leaves it out", "ESRGAN has none")
     ema_decay: float = setting(
         0.999, "decay of the averaged weights, which are the ones kept; 0: no average", "BasicSR"
@@ -101,6 +107,8 @@ class Paper(Esrgan):
     adversarial_weight: float = setting(5e-3, "weight of the adversarial term, lambda", "not given; ESRGAN's")
     pixel_weight: float = setting(1e-2, "weight of the L1 term, eta", "not given; ESRGAN's")
     consistency_weight: float = setting(0.0, "weight of the L1 of what the result shrinks to", "the paper has none")
+    grid_weight: float = setting(0.0, "weight of the L1 of local means of every fourth pixel", "the paper has none")
+    shift: int = setting(0, "pixels by which, at most, crops are moved before they are judged", "the paper has none")
     gradient_penalty_weight: float = setting(10.0, "weight of the gradient penalty; 0 leaves it out", LI)
     ema_decay: float = setting(
         0.0, "decay of the averaged weights, which are the ones kept; 0: no average", "the paper has none"

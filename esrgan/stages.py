@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .discriminator import make_discriminator
 from .generator import Generator
-from .losses import ADVERSARIAL_LOSSES, PerceptualLoss, consistency_loss, gradient_penalty
+from .losses import ADVERSARIAL_LOSSES, PerceptualLoss, consistency_loss, gradient_penalty, grid_loss, shifted
 from .recipes import Esrgan
 
 Losses = dict[str, Tensor]
@@ -98,14 +98,17 @@ class GanStage:
         recipe = self.recipe
         with self.accelerator.accumulate(self.generator, self.discriminator):
             upscaled = self.generator(low)
-            real, fake = self.discriminator(high), self.discriminator(upscaled)
+            judged, truth = (shifted(x, mix, recipe.shift) if recipe.shift else x for x in (upscaled, high))
+            real, fake = self.discriminator(truth), self.discriminator(judged)
 
             losses = {"pixel": F.l1_loss(upscaled, high)}
             with self.accelerator.autocast():
-                losses["perceptual"] = self.perceptual(upscaled, high)
+                losses["perceptual"] = self.perceptual(judged, truth)
             losses["adversarial"] = self.adversarial(fake, real.detach())
             if recipe.consistency_weight:
                 losses["consistency"] = consistency_loss(upscaled, low)
+            if recipe.grid_weight:
+                losses["grid"] = grid_loss(upscaled, high)
             losses["generator"] = torch.stack(
                 [getattr(recipe, f"{term}_weight") * loss for term, loss in losses.items()]
             ).sum()

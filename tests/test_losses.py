@@ -7,13 +7,23 @@ import numpy as np
 import pytest
 import torch
 from conftest import EXAMPLES
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from esrgan.discriminator import BatchNorm, Discriminator, UNetDiscriminator, make_discriminator
 from esrgan.images import crop_to_multiple, shrink
-from esrgan.losses import PerceptualLoss, consistency_loss, gradient_penalty, relativistic_loss, wasserstein_loss
+from esrgan.losses import (
+    PerceptualLoss,
+    consistency_loss,
+    gradient_penalty,
+    grid_loss,
+    relativistic_loss,
+    shifted,
+    wasserstein_loss,
+)
 from esrgan.recipes import Esrgan, Paper
 
 
@@ -176,6 +186,32 @@ def test_consistency_knows_the_protocols_shrinking() -> None:
     low, high = shrink(whole, 4).crop((20, 20, 52, 52)), whole.crop((80, 80, 208, 208))
     as_tensors = (torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255 for image in (high, low))
     assert consistency_loss(*as_tensors).item() < 0.5 / 255
+
+
+def test_the_grid_is_seen_where_consistency_is_blind() -> None:
+    """One of 16 pixels brighter by 0.16, the others darker by 0.16 / 15, so that 4 x 4 pixels keep their mean."""
+    high = 0.6 * photo("cat_chelsea.png") + 0.2
+    grid = torch.full((4, 4), -0.16 / 15)
+    grid[1, 2] = 0.16
+    board = 0.16 * ((torch.arange(64)[:, None] // 4 + torch.arange(64) // 4) % 2 * 2 - 1)
+    assert grid_loss(high + grid.repeat(16, 16), high).item() == pytest.approx(0.02, rel=1e-4)
+    assert grid_loss(high + board, high).item() == pytest.approx(0, abs=1e-6)  # texture of larger squares is none
+
+
+def test_a_shift_moves_both_crops_alike_and_each_by_its_own_number() -> None:
+    crops = torch.arange(2 * 3 * 8 * 8.0).view(2, 3, 8, 8)
+    moved = shifted(crops, torch.tensor([0.0, 7.5 / 16]), 3)  # place 7 of 16: one down, three to the right
+    assert torch.equal(moved[0], crops[0])
+    assert torch.equal(moved[1, :, 1:, 3:], crops[1, :, :-1, :-3])
+    assert torch.equal(moved[1, :, 0, 0], crops[1, :, -1, -3])
+
+
+@given(mix=st.floats(0, 1, exclude_max=True), most=st.integers(0, 4))
+def test_a_shift_is_never_longer_than_asked_for(mix: float, most: int) -> None:
+    point = torch.zeros(1, 1, 16, 16)
+    point[..., 0, 0] = 1
+    (place,) = shifted(point, torch.tensor([mix], dtype=torch.float64), most).nonzero().tolist()
+    assert max(place) <= most
 
 
 def test_batch_normalisation_is_pytorchs() -> None:

@@ -31,7 +31,7 @@ from esrgan.data import Photos, load_rows
 from esrgan.discriminator import make_discriminator
 from esrgan.generator import Generator
 from esrgan.images import crop_to_multiple, find_images, read_image, shrink
-from esrgan.losses import PerceptualLoss, consistency_loss, relativistic_loss
+from esrgan.losses import PerceptualLoss, consistency_loss, grid_loss, relativistic_loss, shifted
 from esrgan.machine import keep_freed_memory
 from esrgan.recipes import RECIPES, Esrgan
 from esrgan.stages import GanStage
@@ -72,16 +72,20 @@ def plain_steps(recipe: Esrgan, paths: list[Path]) -> Iterator[None]:
         for low, high in DataLoader(dataset, recipe.train_batch_size, shuffle=True, drop_last=True):
             optimizer_g.zero_grad()
             fake = generator(low)
-            features = zip(vgg.layers.values(), vgg._extract(fake), vgg._extract(high), strict=True)
+            mix = torch.rand(len(high))
+            judged, truth = (shifted(x, mix, recipe.shift) for x in (fake, high))
+            features = zip(vgg.layers.values(), vgg._extract(judged), vgg._extract(truth), strict=True)
             loss = recipe.perceptual_weight * sum(weight * F.l1_loss(a, b.detach()) for weight, a, b in features)
-            loss = loss + recipe.adversarial_weight * relativistic_loss(critic(fake), critic(high).detach())
+            loss = loss + recipe.adversarial_weight * relativistic_loss(critic(judged), critic(truth).detach())
             loss = loss + recipe.pixel_weight * F.l1_loss(fake, high)
             if recipe.consistency_weight:
                 loss = loss + recipe.consistency_weight * consistency_loss(fake, low)
+            if recipe.grid_weight:
+                loss = loss + recipe.grid_weight * grid_loss(fake, high)
             loss.backward()
             optimizer_g.step()
             optimizer_d.zero_grad()
-            relativistic_loss(critic(high), critic(fake.detach())).backward()
+            relativistic_loss(critic(truth), critic(judged.detach())).backward()
             optimizer_d.step()
             yield
 
