@@ -98,7 +98,7 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
             maps=tuple(f"error_{way}" for way in ways),
             detail=0,
         ),
-        Job("Upscale", UPSCALE_HINT, UPSCALE_API, studio.upscale, tell_upscale, ways=ways, maps=(), detail=0.5),
+        Job("Upscale", UPSCALE_HINT, UPSCALE_API, studio.upscale, tell_upscale, ways=ways, maps=(), detail=0.8),
     )
     with gr.Blocks(title="Sharper animals", analytics_enabled=False) as page:
         gr.Markdown(INTRO)

@@ -92,7 +92,7 @@ def test_upscale_answers_what_the_library_says(server: Server, client: Client, p
     figures, *files, verdict = client.predict(handle_file(photo), api_name="/upscale")
 
     image = read_image(photo)
-    methods = {"bicubic": bicubic, **{name: model.at(0.5) for name, model in server.models.items()}}
+    methods = {"bicubic": bicubic, **{name: model.at(0.8) for name, model in server.models.items()}}
     results = {way: method(image) for way, method in methods.items()}
     assert figures.keys() == {"consistency", "mixed_against_dogs"}
     assert figures["consistency"].keys() == results.keys()

@@ -220,7 +220,7 @@ def test_an_upload_is_upscaled_and_its_download_is_exact(
         assert download.value.suggested_filename == f"My cat-{name}.png"
         download.value.save_as(tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as image:
-            assert np.array_equal(np.asarray(image), np.asarray(server.models[name].at(0.5)(read_image(photo))))
+            assert np.array_equal(np.asarray(image), np.asarray(server.models[name].at(0.8)(read_image(photo))))
 
 
 def test_a_bad_file_and_no_file_get_a_message_and_the_page_goes_on(
@@ -372,7 +372,7 @@ def test_another_photo_at_once_takes_the_place_of_the_one_being_worked_on(
     visitor.tab.get_by_label("Remove Image").click()
     visitor.upload(photo)
     visitor.verdict("The two results")
-    dogs = server.models["dogs"].at(0.5)(read_image(photo))
+    dogs = server.models["dogs"].at(0.8)(read_image(photo))
     assert np.array_equal(visitor.slider("bicubic", "dogs")[1], np.asarray(dogs))
 
 
