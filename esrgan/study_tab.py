@@ -13,8 +13,8 @@ PICTURES = {
 INTRO = """## Does the specialist win? On dogs yes, by little.
 Fifty photos of dogs that neither model learned from. Where exact pixels were trained for (L1 stage), *Dogs* is ahead by
 0.02 dB, too little to see; where texture is invented (adversarial stage), by 0.35 dB, on 46 of 50 photos. But there it
-is ahead by 0.17 dB on thirty photos without dogs too, and *Mixed* has the better LPIPS on the mean, so much of that lead
-is not about dogs. Each model was trained once, and another training may come out differently.
+is ahead by 0.17 dB on thirty photos without dogs too, and *Mixed* has the better LPIPS on the mean, so much of that
+lead is not about dogs. Each model was trained once, and another training may come out differently.
 """
 EXPLANATION = """
 ### About the 64.27 and 65.84 dB of the paper
