@@ -73,7 +73,8 @@ class History:
                     for row in rows
                     if column in row
                 ]
-                axes.plot(*zip(*points, strict=True) if points else ([], []), label=label, linewidth=1)
+                marker = "." if rows is self.rows else None  # a first measurement makes no line yet
+                axes.plot(*zip(*points, strict=True) if points else ([], []), marker=marker, label=label, linewidth=1)
             axes.set(title=title, xlabel="step")
             axes.grid(alpha=0.3)
             axes.legend()

@@ -9,6 +9,7 @@ PICTURES = {
     "differences.png": "Dogs minus mixed, photo by photo, and the mean with its 95 % interval",
     "plate.png": "The part of each example photo where bicubic interpolation loses most",
     "curves.png": "How the Dogs model learned in the adversarial stage: losses, and PSNR on photos it never saw",
+    "curves-wgan-gp.png": "Dogs by the paper's recipe with WGAN-GP, whose losses look like the paper's: the critic is below zero",
 }
 INTRO = """## Does the specialist win? On dogs yes, by little.
 Fifty photos of dogs that neither model learned from. Where exact pixels were trained for (L1 stage), *Dogs* is ahead by
@@ -21,7 +22,10 @@ EXPLANATION = """
 The paper behind this page reports 64.27 dB for a model of mixed animals and 65.84 dB for one of dogs. An 8-bit picture
 that was rounded from a perfect one has 58.9 dB, so these cannot be PSNRs of an enlargement in the usual sense. A peak
 of 255 applied to values in 0..1 adds 48.13 dB; read so, the paper measured 16.14 and 17.71 dB. The difference, 1.57 dB,
-is the same either way, and far more than what is found here.
+is the same either way.
+
+Its recipe, run once here (2000 steps, crops of 32 pixels), gives 25.40 dB for mixed animals and 23.65 dB for dogs on
+the fifty photos. Both are below bicubic, and the specialist loses: trainings this short differ by chance as well.
 """
 
 
