@@ -31,9 +31,10 @@ def keep_clean(page: gr.Blocks, seconds: float) -> None:
 
     In place of Gradio's `delete_cache`, which misses the files of generators and ends with the first race.
     """
+    folder = Path(get_upload_folder())
     while True:
         kept = {path for block in page.blocks.values() for path in block.keep_in_cache.copy()}
-        delete_old(Path(get_upload_folder()), kept, seconds)
+        delete_old(folder, kept, seconds)
         for noted in page.temp_file_sets:  # for `delete_cache`, and without end
             noted.clear()
         time.sleep(min(ROUND_SECONDS, seconds))

@@ -345,7 +345,10 @@ def test_a_further_model_needs_a_name_and_a_source(text: str, capsys: pytest.Cap
     assert "must be NAME=SOURCE" in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_one_sentence_and_status_1(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_port_in_use_is_one_sentence_and_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     sources = (f"--{name}={path}" for name, path in tiny_models(tmp_path).items())
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -382,6 +385,12 @@ def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
             assert time.monotonic() < deadline, served() - examples
             time.sleep(0.5)
         assert not any(page.temp_file_sets)
+        others = tmp_path / "of another application" / "photo.png"
+        others.parent.mkdir()
+        others.write_bytes(b"photo")
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(others.parent))
+        time.sleep(7)  # two rounds
+        assert others.exists()
     finally:
         page.close(verbose=False)
 
