@@ -12,7 +12,7 @@ RESULTS = (ROOT / "README.md").read_text().split("\n## Results\n")[1].split("\n#
 
 
 def rows(name: str) -> list[list[str]]:
-    """Cells after the first of the table's rows that begin with `name`."""
+    """The cells after `name` in each row of the table that begins with it."""
     found = [line.strip("| \n").split(" | ")[1:] for line in TABLE.splitlines() if line.startswith(f"| {name} |")]
     assert found, name
     return found
@@ -27,7 +27,7 @@ def test_readme_has_every_row_of_scores() -> None:
 
 @pytest.mark.parametrize("metric", ["PSNR-Y (dB)", "PSNR-RGB (dB)", "SSIM-Y", "LPIPS"])
 def test_readme_has_both_differences_of_each_metric(metric: str) -> None:
-    *_, exact, crisp = rows(metric)
+    exact, crisp = rows(metric)
     assert f"| {' | '.join(exact + crisp)} |" in RESULTS
 
 
@@ -35,7 +35,7 @@ def test_page_tells_both_differences_of_psnr() -> None:
     (exact, *_), (crisp, _, wins) = rows("PSNR-Y (dB)")
     told = " ".join(INTRO.split())
     assert f"is ahead by {exact.lstrip('+')} dB" in told
-    assert f"by {crisp.lstrip('+')} dB, on {wins.split()[0]} of 50 photos" in told
+    assert f"by {crisp.lstrip('+')} dB, on {wins} photos" in told
 
 
 @pytest.mark.parametrize("model", ["mixed", "dogs"])
