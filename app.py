@@ -14,15 +14,16 @@ from threading import Thread
 
 import gradio as gr
 
-from esrgan import WeightsError, zero_gpu
-from esrgan.batch_tab import add_batch_tab
-from esrgan.evaluation import PROTOCOL
-from esrgan.images import EXAMPLES
-from esrgan.photo_tab import Job, add_photo_tab
-from esrgan.served import claim_folder, keep_clean
-from esrgan.studio import COMPARE_PIXELS, RESERVED, UPSCALE_PIXELS, Studio, load_models
-from esrgan.study_tab import add_study_tab
-from esrgan.wording import tell_comparison, tell_upscale
+from esrgan import EsrganError
+from esrgan.evaluation.study import PROTOCOL
+from esrgan.images.reading import EXAMPLES
+from esrgan.page import zero_gpu
+from esrgan.page.batch_tab import add_batch_tab
+from esrgan.page.jobs import COMPARE_PIXELS, RESERVED, UPSCALE_PIXELS, Studio, load_models
+from esrgan.page.photo_tab import Job, add_photo_tab
+from esrgan.page.study_tab import add_study_tab
+from esrgan.page.uploads import claim_folder, keep_clean
+from esrgan.page.wording import tell_comparison, tell_upscale
 
 MAX_FILE_SIZE = "30mb"
 KEPT_SECONDS = 3600
@@ -145,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     try:
         models, notes = load_models({"mixed": options.mixed, "dogs": options.dogs, **dict(options.model)})
-    except WeightsError as error:
+    except EsrganError as error:
         logger.error("%s", error)
         return 1
     for note in notes:

@@ -15,16 +15,15 @@ from pathlib import Path
 
 from datasets import IterableDataset
 
-from esrgan.checkpoints import TrainingError
-from esrgan.data import DataError, Photos, Stream, load_rows
-from esrgan.evaluation import read_truth
-from esrgan.hub import HubError, Uploads
-from esrgan.images import ImageError, find_images
-from esrgan.machine import keep_freed_memory
-from esrgan.recipes import RECIPES, Esrgan
-from esrgan.remote import HUB_ID
-from esrgan.training import Options, Stopped, Trainer, make_accelerator
-from esrgan.weights import WeightsError
+from esrgan.errors import EsrganError, TrainingError
+from esrgan.evaluation.study import read_truth
+from esrgan.hub.publish import Uploads
+from esrgan.images.reading import find_images
+from esrgan.inference.device import keep_freed_memory
+from esrgan.models.download import HUB_ID
+from esrgan.training.datasets import Photos, Stream, load_rows
+from esrgan.training.recipes import RECIPES, Esrgan
+from esrgan.training.trainer import Options, Stopped, Trainer, make_accelerator
 
 
 def positive(text: str) -> int:
@@ -178,7 +177,7 @@ def main() -> int:
     except Stopped as stopped:
         sys.stderr.write(f"\n{stopped}\n")
         return 130
-    except (DataError, HubError, ImageError, OSError, TrainingError, WeightsError) as error:
+    except (EsrganError, OSError) as error:
         sys.stderr.write(f"\ntrain.py: {error}\n")
         return 1
     return 0

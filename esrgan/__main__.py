@@ -22,20 +22,21 @@ from accelerate.utils import broadcast_object_list, gather_object, parse_flag_fr
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from .batch import find_targets, upscale_file
-from .convert import read_any, read_checkpoint
-from .evaluation import Method, bicubic, evaluate
-from .export import ExportError, export_onnx
-from .figures import draw_differences, draw_plate
+from .errors import EsrganError, WeightsError
+from .evaluation.plots import draw_differences, draw_plate
+from .evaluation.study import Method, bicubic, evaluate
 from .files import replacing
-from .generator import SCALE, Generator
-from .hub import HubError, gather, publish
-from .images import ImageError, find_images
-from .machine import best_device
-from .openvino import OpenVINOError, OpenVINOUpscaler
-from .space import deploy, write_bundle
-from .upscaler import ACCELERATOR_TILE, CPU_TILE, Upscaler
-from .weights import WeightsError
+from .hub.publish import gather, publish
+from .hub.space import deploy, write_bundle
+from .images.reading import find_images
+from .images.resize import SCALE
+from .inference.device import best_device
+from .inference.folder import find_targets, upscale_file
+from .inference.onnx import export_onnx
+from .inference.openvino import OpenVINOUpscaler
+from .inference.upscaler import ACCELERATOR_TILE, CPU_TILE, Upscaler
+from .models.convert import read_any, read_checkpoint
+from .models.generator import Generator
 
 logger = logging.getLogger("esrgan")
 PLATE_ROWS = 6
@@ -191,8 +192,6 @@ def run_upscale(options: argparse.Namespace) -> int:
             if compiled
             else Upscaler(generator, device=state.device, **given)
         )
-    except WeightsError:
-        raise
     except ValueError as error:
         logger.error("%s", error)
         return 2
@@ -212,7 +211,7 @@ def run_upscale(options: argparse.Namespace) -> int:
                     all_frames=options.all_frames,
                     progress=state.is_main_process,
                 )
-            except (ImageError, OSError) as error:
+            except (EsrganError, OSError) as error:
                 failed.append(str(error))
             except MemoryError as error:
                 failed.append(f"{path}: {error}")
@@ -302,7 +301,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         return options.run(options)
-    except (ExportError, HubError, ImageError, OpenVINOError, OSError, WeightsError) as error:
+    except (EsrganError, OSError) as error:
         logger.error("%s", error)
         return 1
 

@@ -17,8 +17,8 @@ from test_upscaler import repeater
 
 from esrgan import ImageError, Upscaler
 from esrgan.__main__ import main
-from esrgan.batch import upscale_file
-from esrgan.photos import Photo
+from esrgan.images.photo import Photo
+from esrgan.inference.folder import upscale_file
 
 DURATIONS = [50, 120, 70, 300]
 REPEATS_IN_A_GIF = re.compile(rb"NETSCAPE2\.0\x03\x01(..)\0", re.DOTALL)
@@ -279,8 +279,8 @@ def test_frames_are_not_held_where_they_need_not_be(extension: str, tmp_path: Pa
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from esrgan.animation import Animation, Frame
-from esrgan.photos import Photo
+from esrgan.images.animation import Animation, Frame
+from esrgan.images.photo import Photo
 
 folder = Path({str(tmp_path)!r})
 

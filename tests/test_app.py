@@ -28,16 +28,17 @@ from test_images import SOUND, damage
 
 import app
 from esrgan import Generator, Upscaler
-from esrgan.evaluation import bicubic, evaluate, finite, measure, read_truth
-from esrgan.generator import BUNDLED
-from esrgan.images import read_image, shrink
-from esrgan.maps import draw_winner
-from esrgan.metrics import compare
-from esrgan.page import Visit
-from esrgan.served import delete_old, keep_clean
-from esrgan.studio import Figures, Model, Studio
-from esrgan.study_tab import PICTURES
-from esrgan.wording import tell_comparison
+from esrgan.evaluation.maps import draw_winner
+from esrgan.evaluation.metrics import compare
+from esrgan.evaluation.study import bicubic, evaluate, finite, measure, read_truth
+from esrgan.images.reading import read_image
+from esrgan.images.resize import shrink
+from esrgan.models.generator import BUNDLED
+from esrgan.page.controls import Visit
+from esrgan.page.jobs import Figures, Model, Studio
+from esrgan.page.study_tab import PICTURES
+from esrgan.page.uploads import delete_old, keep_clean
+from esrgan.page.wording import tell_comparison
 
 
 @pytest.fixture(scope="module")

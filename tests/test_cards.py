@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from esrgan.cards import FOLDER, NOTES, Facts, model_card, published_card
-from esrgan.recipes import Esrgan, Paper
+from esrgan.training.model_card import FOLDER, NOTES, Facts, model_card, published_card
+from esrgan.training.recipes import Esrgan, Paper
 
 SCORES = {"psnr_y": 27.943, "psnr_rgb": 26.5, "ssim_y": 0.78846, "lpips": 0.2134}
 FACTS = Facts(

@@ -14,8 +14,8 @@ from PIL import Image
 
 from esrgan import Generator, Upscaler
 from esrgan.__main__ import main
-from esrgan.batch import find_targets
-from esrgan.evaluation import measure, read_truth
+from esrgan.evaluation.study import measure, read_truth
+from esrgan.inference.folder import find_targets
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from esrgan import Generator, WeightsError
 from esrgan.__main__ import main
-from esrgan.convert import read_any
+from esrgan.models.convert import read_any
 
 TOP = {"conv_first": 0, "conv_up1": 3, "conv_up2": 6, "conv_hr": 8, "conv_last": 10}
 LATER = {"conv_body": "trunk_conv", "conv_up1": "upconv1", "conv_up2": "upconv2", "conv_hr": "HRconv"}

@@ -14,10 +14,11 @@ from conftest import EXAMPLES
 from datasets import IterableDataset
 from PIL import Image
 
-from esrgan.crops import PairedCrops, make_loader
-from esrgan.data import DataError, Pair, Photos, Stream, load_rows
-from esrgan.images import shrink
-from esrgan.recipes import Esrgan
+from esrgan.errors import DataError
+from esrgan.images.resize import shrink
+from esrgan.training.crops import PairedCrops, make_loader
+from esrgan.training.datasets import Pair, Photos, Stream, load_rows
+from esrgan.training.recipes import Esrgan
 
 PHOTO = Image.open(EXAMPLES / "polar_bear.png").convert("RGB")
 RECIPE = Esrgan(num_blocks=1, crop_size=32, train_batch_size=2, dataloader_num_workers=0, gan_steps=0)

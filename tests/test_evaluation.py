@@ -7,8 +7,9 @@ import pytest
 from conftest import EXAMPLES
 from PIL import Image
 
-from esrgan.evaluation import Evaluation, bicubic, evaluate, measure, paired_difference, read_mask, read_truth
-from esrgan.images import ImageError, write_image
+from esrgan.errors import ImageError
+from esrgan.evaluation.study import Evaluation, bicubic, evaluate, measure, paired_difference, read_mask, read_truth
+from esrgan.images.reading import write_image
 
 
 def test_a_constant_difference_has_an_interval_of_no_width() -> None:

@@ -7,9 +7,9 @@ import pytest
 from conftest import EXAMPLES
 from PIL import Image
 
-from esrgan.evaluation import bicubic, evaluate, read_truth
-from esrgan.figures import CROP, draw_differences, draw_plate, hardest_crop
-from esrgan.images import shrink
+from esrgan.evaluation.plots import CROP, draw_differences, draw_plate, hardest_crop
+from esrgan.evaluation.study import bicubic, evaluate, read_truth
+from esrgan.images.resize import shrink
 
 
 def test_the_hardest_crop_holds_the_detail_and_stays_inside() -> None:

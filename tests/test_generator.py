@@ -12,11 +12,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import esrgan.compat  # before spandrel imports torchvision
-import esrgan.generator
+import esrgan.models.generator
 from esrgan import Generator, Upscaler, WeightsError
-from esrgan.generator import blend
-from esrgan.images import shrink
-from esrgan.metrics import compare
+from esrgan.evaluation.metrics import compare
+from esrgan.images.resize import shrink
+from esrgan.models.generator import blend
 
 TINY = {"num_blocks": 2, "num_features": 8, "growth_channels": 4}
 
@@ -163,7 +163,7 @@ def test_a_name_that_nothing_has_is_refused(name: str, tmp_path: Path, monkeypat
 def test_a_bundled_name_is_not_shadowed_by_a_folder_of_photos(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(esrgan.generator.BUNDLED, "dogs", folder)
+    monkeypatch.setitem(esrgan.models.generator.BUNDLED, "dogs", folder)
     (tmp_path / "here" / "dogs").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     assert Generator.from_pretrained("dogs").config == TINY

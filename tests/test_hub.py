@@ -21,10 +21,10 @@ from safetensors.torch import save
 
 from esrgan import Generator, Upscaler, WeightsError
 from esrgan.__main__ import main
-from esrgan.cards import NOTES, Facts, model_card
-from esrgan.hub import HubError, Uploads, gather, publish
-from esrgan.recipes import Esrgan
-from esrgan.weights import HubUnreachable, NoSuchStage
+from esrgan.errors import HubError, HubUnreachable, NoSuchStage
+from esrgan.hub.publish import Uploads, gather, publish
+from esrgan.training.model_card import NOTES, Facts, model_card
+from esrgan.training.recipes import Esrgan
 
 PSNR = ("--psnr_steps=4", "--gan_steps=0", "--checkpointing_steps=2")
 

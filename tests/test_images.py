@@ -15,16 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from esrgan.images import (
-    EXTENSIONS,
-    ImageError,
-    crop_to_multiple,
-    enlarge,
-    find_images,
-    read_image,
-    shrink,
-    write_image,
-)
+from esrgan.errors import ImageError
+from esrgan.images.reading import EXTENSIONS, find_images, read_image, write_image
+from esrgan.images.resize import crop_to_multiple, enlarge, shrink
 
 PHOTO = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 50, 164, 98))
 

@@ -11,11 +11,11 @@ from test_upscaler import PHOTO, lively
 
 from esrgan import Generator, Upscaler, WeightsError
 from esrgan.__main__ import main
-from esrgan.evaluation import measure
-from esrgan.int8 import find_peaks, quantise, read_examples
-from esrgan.machine import has_fast_int8
-from esrgan.metrics import psnr
-from esrgan.openvino import OpenVINOUpscaler
+from esrgan.evaluation.metrics import psnr
+from esrgan.evaluation.study import measure
+from esrgan.inference.device import has_fast_int8
+from esrgan.inference.int8 import find_peaks, quantise, read_examples
+from esrgan.inference.openvino import OpenVINOUpscaler
 
 
 @pytest.fixture(scope="module")

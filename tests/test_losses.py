@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from esrgan.discriminator import BatchNorm, Discriminator, UNetDiscriminator, make_discriminator
-from esrgan.images import crop_to_multiple, shrink
-from esrgan.losses import (
+from esrgan.images.resize import crop_to_multiple, shrink
+from esrgan.training.discriminators import BatchNorm, Discriminator, UNetDiscriminator, make_discriminator
+from esrgan.training.losses import (
     PerceptualLoss,
     consistency_loss,
     gradient_penalty,
@@ -24,7 +24,7 @@ from esrgan.losses import (
     shifted,
     wasserstein_loss,
 )
-from esrgan.recipes import Esrgan, Paper
+from esrgan.training.recipes import Esrgan, Paper
 
 
 def logits(*values: float) -> Tensor:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from esrgan.maps import draw_error, draw_winner, error_scale, local_error, local_gain
+from esrgan.evaluation.maps import draw_error, draw_winner, error_scale, local_error, local_gain
 
 
 def test_local_gain_by_hand() -> None:

@@ -15,9 +15,9 @@ from conftest import EXAMPLES, ROOT
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from esrgan.evaluation import bicubic, measure, read_truth
-from esrgan.images import shrink
-from esrgan.studio import Model
+from esrgan.evaluation.study import bicubic, measure, read_truth
+from esrgan.images.resize import shrink
+from esrgan.page.jobs import Model
 
 mcp = pytest.importorskip("mcp", reason="mcp is not installed; pip install 'gradio[mcp]'")
 streamable = pytest.importorskip("mcp.client.streamable_http")

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from esrgan.evaluation import bicubic, read_truth
-from esrgan.images import find_images, shrink
-from esrgan.metrics import compare, lpips, luma, psnr
+from esrgan.evaluation.metrics import compare, lpips, luma, psnr
+from esrgan.evaluation.study import bicubic, read_truth
+from esrgan.images.reading import find_images
+from esrgan.images.resize import shrink
 
 PHOTO = Image.open(EXAMPLES / "dog_german_shepherd.png").convert("RGB").crop((200, 60, 264, 108))
 
@@ -194,7 +195,8 @@ def test_lpips_leaves_out_what_is_too_small_for_its_network(alexnet: None) -> No
 
 def test_without_alexnet_lpips_is_left_out_and_nothing_is_downloaded(tmp_path: Path) -> None:
     code = (
-        "from PIL import Image; from esrgan.metrics import compare; import logging; logging.basicConfig(level=20)\n"
+        "from PIL import Image; from esrgan.evaluation.metrics import compare\n"
+        "import logging; logging.basicConfig(level=20)\n"
         "photo = Image.new('RGB', (64, 64)); print(sorted(compare(photo, photo)))"
     )
     environment = {**os.environ, "TORCH_HOME": str(tmp_path)}

@@ -12,8 +12,8 @@ from test_upscaler import PHOTO, lively, repeater
 
 from esrgan import Generator, Upscaler, WeightsError
 from esrgan.__main__ import main
-from esrgan.metrics import psnr
-from esrgan.openvino import OpenVINOUpscaler
+from esrgan.evaluation.metrics import psnr
+from esrgan.inference.openvino import OpenVINOUpscaler
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_openvino_is_imported_when_asked_for_and_reports_nothing_to_its_maker(up
     code = """
 import esrgan.__main__
 print("openvino" in sys.modules)
-esrgan.openvino.OpenVINOUpscaler(esrgan.Generator(1, 8, 4))
+esrgan.inference.openvino.OpenVINOUpscaler(esrgan.Generator(1, 8, 4))
 print("openvino" in sys.modules, sys.modules["openvino_telemetry"])
 """
     assert python(code).split() == ["False", "True", "None"]

@@ -13,10 +13,11 @@ from app_server import Server, serving
 from conftest import EXAMPLES
 from PIL import Image
 
-from esrgan.evaluation import bicubic, measure, read_truth
-from esrgan.images import read_image, shrink
-from esrgan.maps import draw_error, draw_winner
-from esrgan.metrics import METRICS, compare
+from esrgan.evaluation.maps import draw_error, draw_winner
+from esrgan.evaluation.metrics import METRICS, compare
+from esrgan.evaluation.study import bicubic, measure, read_truth
+from esrgan.images.reading import read_image
+from esrgan.images.resize import shrink
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

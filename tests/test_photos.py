@@ -16,7 +16,7 @@ from test_images import EXIF, SOUND, damage, encode, png
 from test_upscaler import repeater
 
 from esrgan import ImageError, Upscaler
-from esrgan.photos import Photo
+from esrgan.images.photo import Photo
 
 CAT = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 50, 141, 83))
 UPSCALER = Upscaler(repeater(), device="cpu", tile=32, overlap=2)
@@ -318,7 +318,7 @@ def test_exif_is_kept_with_16_bits(tmp_path: Path) -> None:
 
 
 def test_turned_16_bit_colour_is_upright(tmp_path: Path) -> None:
-    from esrgan.png16 import write_png16
+    from esrgan.images.png16 import write_png16
 
     write_png16(tmp_path / "turned.png", SIXTEEN[..., :3], exif=EXIF.tobytes())
     assert np.array_equal(Photo.open(tmp_path / "turned.png").colour, np.rot90(SIXTEEN[..., :3], -1))

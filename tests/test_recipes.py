@@ -11,7 +11,7 @@ from conftest import ROOT
 
 import train
 from esrgan.__main__ import parse as parse_command
-from esrgan.recipes import RECIPES, Esrgan, Paper
+from esrgan.training.recipes import RECIPES, Esrgan, Paper
 
 
 def test_the_paper_recipe_is_the_papers() -> None:

@@ -16,12 +16,12 @@ from huggingface_hub import SpaceCard, constants
 from PIL import Image
 
 import app
-from esrgan import zero_gpu
 from esrgan.__main__ import main
-from esrgan.evaluation import measure, read_truth
-from esrgan.generator import BUNDLED, Generator
-from esrgan.studio import Model, Studio, load_models
-from esrgan.weights import WeightsError
+from esrgan.errors import WeightsError
+from esrgan.evaluation.study import measure, read_truth
+from esrgan.models.generator import BUNDLED, Generator
+from esrgan.page import zero_gpu
+from esrgan.page.jobs import Model, Studio, load_models
 
 SOURCES = {"mixed": "me/mixed", "dogs": "me/dogs"}
 DEPLOY = ["deploy-space", "me/animals", "--mixed", "me/mixed", "--dogs", "me/dogs"]
@@ -148,7 +148,7 @@ def test_the_bundle_alone_serves_the_models_of_the_hub(published: Hub, tmp_path:
 
 @pytest.mark.skipif(hasattr(zero_gpu.spaces, "GPU"), reason="the package spaces is installed")
 def test_the_folder_spaces_alone_lends_no_gpu() -> None:
-    code = "import spaces, esrgan.zero_gpu as z; assert not hasattr(spaces, 'GPU'); assert z.on_gpu(len) is len"
+    code = "import spaces, esrgan.page.zero_gpu as z; assert not hasattr(spaces, 'GPU'); assert z.on_gpu(len) is len"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

@@ -6,8 +6,8 @@ import pytest
 from app_server import tiny_models
 from PIL import Image
 
-from esrgan.studio import Model, Step, Studio
-from esrgan.wording import tell_progress
+from esrgan.page.jobs import Model, Step, Studio
+from esrgan.page.wording import tell_progress
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 import pytest
 from conftest import ROOT
 
-from esrgan.study_tab import INTRO, STUDY
+from esrgan.page.study_tab import INTRO, STUDY
 
 TABLE = (STUDY / "table.md").read_text()
 RESULTS = (ROOT / "README.md").read_text().split("\n## Results\n")[1].split("\n## ")[0]

@@ -10,10 +10,10 @@ from test_images import EXIF, encode
 from test_photos import SIXTEEN, UPSCALER, camera_exif, larger, png16, profile
 
 from esrgan import ImageError
-from esrgan.batch import upscale_file
-from esrgan.images import read_image
-from esrgan.photos import Photo, check_target
-from esrgan.tiff16 import write_tiff16
+from esrgan.images.photo import Photo, check_target
+from esrgan.images.reading import read_image
+from esrgan.images.tiff16 import write_tiff16
+from esrgan.inference.folder import upscale_file
 
 COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG's colour types by how many channels each has
 

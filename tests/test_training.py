@@ -35,11 +35,11 @@ from safetensors.torch import load_file
 
 import train
 from esrgan import Generator, Upscaler
-from esrgan.evaluation import read_truth
-from esrgan.history import History
-from esrgan.images import shrink
-from esrgan.recipes import Esrgan
-from esrgan.training import average, rate_factor
+from esrgan.evaluation.study import read_truth
+from esrgan.images.resize import shrink
+from esrgan.training.history import History
+from esrgan.training.recipes import Esrgan
+from esrgan.training.trainer import average, rate_factor
 
 BOTH = ("--psnr_steps=7", "--gan_steps=4", "--checkpointing_steps=3")
 PSNR = ("--psnr_steps=4", "--gan_steps=0", "--checkpointing_steps=2")

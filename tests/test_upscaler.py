@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from esrgan import Generator, Upscaler, WeightsError
-from esrgan.machine import free_memory
-from esrgan.metrics import psnr
-from esrgan.upscaler import best_tile, bytes_per_pixel, split, windows
+from esrgan.evaluation.metrics import psnr
+from esrgan.inference.device import free_memory
+from esrgan.inference.upscaler import best_tile, bytes_per_pixel, split, windows
 
 PHOTO = Image.open(EXAMPLES / "raccoon_face.png").convert("RGB").crop((150, 100, 240, 170))
 REACH = 20  # of one block, low-resolution pixels: 17 convolutions of 3x3, then 4 at finer scales
@@ -178,7 +178,7 @@ print(peak_after({tile}) - before)
 
 
 def test_a_deep_network_has_more_context(monkeypatch) -> None:
-    monkeypatch.setattr("esrgan.upscaler.free_memory", lambda device: 2**34)
+    monkeypatch.setattr("esrgan.inference.upscaler.free_memory", lambda device: 2**34)
     shallow, deep = (Upscaler(Generator(blocks, 4, 2), device="cpu") for blocks in (6, 23))
     assert (shallow.overlap, shallow.tile) == (16, 192)
     assert (deep.overlap, deep.tile) == (80, 320)

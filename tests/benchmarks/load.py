@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from app_server import Server, serving
 from conftest import EXAMPLES
 
-from esrgan.evaluation import measure, read_truth
+from esrgan.evaluation.study import measure, read_truth
 
 Answer = tuple[float, bool]
 

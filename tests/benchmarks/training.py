@@ -26,16 +26,17 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from esrgan.crops import make_loader
-from esrgan.data import Photos, load_rows
-from esrgan.discriminator import make_discriminator
-from esrgan.generator import Generator
-from esrgan.images import crop_to_multiple, find_images, read_image, shrink
-from esrgan.losses import PerceptualLoss, consistency_loss, grid_loss, relativistic_loss, shifted
-from esrgan.machine import keep_freed_memory
-from esrgan.recipes import RECIPES, Esrgan
-from esrgan.stages import GanStage
-from esrgan.training import average, make_accelerator, to_floats
+from esrgan.images.reading import find_images, read_image
+from esrgan.images.resize import crop_to_multiple, shrink
+from esrgan.inference.device import keep_freed_memory
+from esrgan.models.generator import Generator
+from esrgan.training.crops import make_loader
+from esrgan.training.datasets import Photos, load_rows
+from esrgan.training.discriminators import make_discriminator
+from esrgan.training.losses import PerceptualLoss, consistency_loss, grid_loss, relativistic_loss, shifted
+from esrgan.training.recipes import RECIPES, Esrgan
+from esrgan.training.stages import GanStage
+from esrgan.training.trainer import average, make_accelerator, to_floats
 
 
 class DecodingDataset(Dataset[tuple[Tensor, Tensor]]):

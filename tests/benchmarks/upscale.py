@@ -30,13 +30,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
 import esrgan.compat  # noqa: F401
-from esrgan.batch import upscale_file
-from esrgan.convert import read_any
-from esrgan.evaluation import measure, read_truth
-from esrgan.images import find_images, read_image
-from esrgan.machine import has_fast_int8
-from esrgan.openvino import OpenVINOUpscaler
-from esrgan.upscaler import CPU_TILE, Upscaler
+from esrgan.evaluation.study import measure, read_truth
+from esrgan.images.reading import find_images, read_image
+from esrgan.inference.device import has_fast_int8
+from esrgan.inference.folder import upscale_file
+from esrgan.inference.openvino import OpenVINOUpscaler
+from esrgan.inference.upscaler import CPU_TILE, Upscaler
+from esrgan.models.convert import read_any
 
 PARTS = ("speed", "precision", "seams", "quality", "memory")
 say = sys.stdout.write

@@ -1,0 +1,167 @@
+"""Publishing: a run's model, its record and its card in one commit, by hand or beside the training."""
+
+import logging
+import shlex
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelInfo, SpaceInfo
+from huggingface_hub.utils import disable_progress_bars
+
+from ..errors import HubError, WeightsError
+from ..models.download import HUB_ERRORS, explain, fetch
+from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME, Generator
+from ..training.model_card import STAGES, published_card
+
+logger = logging.getLogger(__name__)
+
+CARD_NAME = "README.md"
+MODEL_FILES = (CARD_NAME, CONFIG_NAME, WEIGHTS_NAME, PSNR_NAME, "recipe.json")
+RUN_FILES = ("history.csv", "curves.png", "plate.png")
+
+Files = dict[str, bytes]
+
+
+@contextmanager
+def asking(repo_id: str) -> Iterator[HfApi]:
+    """The Hub, to do something with a repository; what it refuses becomes a `HubError`."""
+    try:
+        yield HfApi()
+    except HUB_ERRORS as error:
+        raise HubError(f"{repo_id}: {explain(error)}.") from error
+
+
+def gather(folder: Path) -> Files:
+    """What is published of a run: its last stage's model with card and recipe, the history, curves, a sample plate.
+
+    Args:
+        folder: a run's `--output_dir`, or one of its model folders, or any other with a model and a card.
+
+    Raises:
+        WeightsError: no model is there, or one without a card, or one that does not load.
+    """
+    model = next(
+        (place for place in (folder, folder / "gan", folder / "psnr") if (place / CONFIG_NAME).is_file()), None
+    )
+    if not model:
+        raise WeightsError(f"{folder}: no model in this folder; give a training's --output_dir, or a model folder.")
+    if not (model / CARD_NAME).is_file():
+        raise WeightsError(f"{model}: no {CARD_NAME} in this folder; a training writes one.")
+    Generator.from_pretrained(model)
+    if (model / PSNR_NAME).is_file():
+        Generator.from_pretrained(model, stage="psnr")
+    run = model.parent if model.name.removesuffix("-best") in STAGES else model
+    paths = [*(model / name for name in MODEL_FILES), *(run / name for name in RUN_FILES)]
+    return {path.name: path.read_bytes() for path in paths if path.is_file()}
+
+
+def publish(files: Files, repo_id: str, *, private: bool = False, collection: str | None = None) -> str:
+    """Put a model on the Hub in one commit of what changed; the repository is made if it is not there.
+
+    Args:
+        files: see `gather`.
+        repo_id: owner/name.
+        private: whether nobody else may see it.
+        collection: title of the owner's collection that it joins, made if it is not there.
+
+    Returns:
+        The commit's address.
+
+    Raises:
+        HubError: the Hub refuses, or cannot be reached; the files there are as before then.
+    """
+    with asking(repo_id) as api:
+        api.create_repo(repo_id, private=private or None, exist_ok=True)
+        info = api.model_info(repo_id)
+        if private and not info.private:
+            raise HubError(f"{repo_id}: is public already; make it private in its settings, or leave out --private.")
+        there = {file.rfilename for file in info.siblings or []}
+        before = ""
+        if CARD_NAME in there:
+            before = fetch(f"{repo_id}@{info.sha}", CARD_NAME).read_text()
+        card = published_card(files[CARD_NAME].decode(), repo_id, before, files)
+        contents = {**files, CARD_NAME: card.encode()}
+        gone = (there & {*MODEL_FILES, *RUN_FILES}) - contents.keys()
+        address = commit(api, info, contents, gone, message="Publish a model")
+        if collection:
+            owner = repo_id.split("/")[0]
+            slug = api.create_collection(collection, namespace=owner, private=bool(info.private), exists_ok=True).slug
+            api.add_collection_item(slug, repo_id, "model", exists_ok=True)
+        return address
+
+
+def commit(
+    api: HfApi,
+    info: ModelInfo | SpaceInfo,
+    files: Files,
+    gone: Collection[str],
+    *,
+    message: str,
+    repo_type: str = "model",
+) -> str:
+    """Change a repository, if it is still as `info` says; the commit's address."""
+    additions = [CommitOperationAdd(name, content) for name, content in files.items()]
+    removals = [CommitOperationDelete(name, is_folder=False) for name in sorted(gone)]
+    done = api.create_commit(
+        info.id, [*additions, *removals], commit_message=message, repo_type=repo_type, parent_commit=info.sha
+    )
+    return done.commit_url
+
+
+class Uploads:
+    """Publishes a run beside its training, an upload at a time; what goes wrong is told and stops nothing.
+
+    Args:
+        folder: the run's.
+        repo_id: owner/name.
+        private: whether nobody else may see it.
+    """
+
+    def __init__(self, folder: Path, repo_id: str, *, private: bool = False) -> None:
+        self.folder = folder
+        self.repo_id = repo_id
+        self.private = private
+        disable_progress_bars()  # the training has one
+        self.pool = ThreadPoolExecutor(1, "uploads")
+        self.pending: Future[None] = self.pool.submit(self._prepare)
+
+    @property
+    def command(self) -> str:
+        """What publishes the run from the command line."""
+        words = ["python", "-m", "esrgan", "publish", str(self.folder), "--repo", self.repo_id]
+        return shlex.join([*words, *(["--private"] if self.private else [])])
+
+    def start(self, model: Path) -> None:
+        """Publish a model folder of the run as it is now, unless the upload before is still under way."""
+        if self.pending.done():
+            self.pending = self.pool.submit(self._publish, gather(model))
+
+    def finish(self) -> str:
+        """Publish the run at its end; the commit's address.
+
+        Raises:
+            HubError: that cannot be done; the message has the command that does it later.
+        """
+        self.pending.result()
+        try:
+            return publish(gather(self.folder), self.repo_id, private=self.private)
+        except HubError as error:
+            raise HubError(
+                f"{error} The training is complete in {self.folder}; publish it by: {self.command}"
+            ) from error
+
+    def _prepare(self) -> None:
+        """Tell now what would go wrong at the end."""
+        try:
+            with asking(self.repo_id) as api:
+                api.create_repo(self.repo_id, private=self.private or None, exist_ok=True)
+        except HubError as error:
+            logger.warning("%s The training goes on; its end will try again.", error)
+
+    def _publish(self, files: Files) -> None:
+        try:
+            publish(files, self.repo_id, private=self.private)
+        except HubError as error:
+            logger.warning("%s The training goes on; the next checkpoint will try again.", error)

@@ -1,0 +1,133 @@
+"""The page on a Hugging Face Space: what has to be there, assembled from this checkout, and putting it there."""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from huggingface_hub import ModelInfo, SpaceCard, SpaceHardware, SpaceInfo
+
+from ..errors import HubError
+from ..files import replacing
+from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME
+from .publish import CARD_NAME, Files, asking, commit
+
+logger = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).parent.parent
+ROOT = PACKAGE.parent
+REQUIREMENTS = "requirements.txt"
+WEIGHTS = {CONFIG_NAME, WEIGHTS_NAME, PSNR_NAME}
+
+
+def look_up(models: Mapping[str, str]) -> dict[str, ModelInfo]:
+    """The newest commit of each model.
+
+    Raises:
+        HubError: there is none, or it is no model.
+    """
+    found = {}
+    for name, repo_id in models.items():
+        with asking(repo_id) as api:
+            found[name] = api.model_info(repo_id)
+        missing = WEIGHTS - {PSNR_NAME} - _names(found[name])
+        if missing:
+            raise HubError(f"{repo_id}: no {' and no '.join(sorted(missing))} there; publish a model to it first.")
+    return found
+
+
+def bundle(models: Mapping[str, ModelInfo], *, zero_gpu: bool = False) -> Files:
+    """All files of the Space: page, library, requirements, and the front matter that pins the models.
+
+    Args:
+        models: what the page calls each model, and where it is.
+        zero_gpu: whether for ZeroGPU in place of a CPU.
+
+    Raises:
+        HubError: the library was installed without the page.
+    """
+    if not (ROOT / "spaces" / CARD_NAME).is_file():
+        raise HubError(f"{ROOT}: no app.py and spaces/ beside the library; run this in a checkout of the repository.")
+    paths = [ROOT / "app.py", ROOT / "LICENSE"]
+    paths += [path for path in sorted(PACKAGE.rglob("*")) if path.is_file() and path.parent.name != "__pycache__"]
+    files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+    requirements = _requirements(zero_gpu)
+    files[REQUIREMENTS] = "".join(f"{line}\n" for line in requirements).encode()
+    card = SpaceCard.load(ROOT / "spaces" / CARD_NAME)
+    card.data.sdk_version = next(line.partition("==")[2] for line in requirements if line.startswith("gradio=="))
+    card.data.models = [info.id for info in models.values()]
+    card.data["preload_from_hub"] = [
+        f"{info.id} {','.join(sorted(WEIGHTS & _names(info)))} {info.sha}"
+        for info in models.values()
+        if not info.private  # the build has no token
+    ]
+    files[CARD_NAME] = str(card).encode()
+    return files
+
+
+def variables(models: Mapping[str, ModelInfo]) -> dict[str, str]:
+    """What tells the page which models to load: those commits, so that what was preloaded is what is used."""
+    return {f"ESRGAN_{name.upper()}": f"{info.id}@{info.sha}" for name, info in models.items()}
+
+
+def write_bundle(folder: Path, models: Mapping[str, str], *, zero_gpu: bool = False) -> None:
+    """Write the Space's files; `models` are Hub ids.
+
+    Raises:
+        HubError: the folder is not empty, or as for `look_up` and `bundle`.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise HubError(f"{folder}: is there already; give a new folder.")
+    files = bundle(look_up(models), zero_gpu=zero_gpu)
+    with replacing(folder) as beside:
+        for name, content in files.items():
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            (beside / name).write_bytes(content)
+
+
+def deploy(space_id: str, models: Mapping[str, str], *, private: bool = False, zero_gpu: bool = False) -> str:
+    """Put the page on a Space, made if it is not there; `models` are Hub ids.
+
+    Returns:
+        The Space's address.
+
+    Raises:
+        HubError: the Hub refuses, or cannot be reached; or as for `look_up` and `bundle`.
+    """
+    infos = look_up(models)
+    files = bundle(infos, zero_gpu=zero_gpu)
+    with asking(space_id) as api:
+        api.create_repo(
+            space_id,
+            repo_type="space",
+            space_sdk="gradio",
+            space_hardware=SpaceHardware.ZERO_A10G if zero_gpu else None,
+            private=private or None,
+            exist_ok=True,
+        )
+        for key, value in variables(infos).items():
+            api.add_space_variable(space_id, key, value)
+        info = api.space_info(space_id)
+        gone = _names(info) - files.keys() - {".gitattributes"}
+        commit(api, info, files, gone, message="Deploy the page", repo_type="space")
+    if any(info.private for info in infos.values()):
+        logger.warning("A model is private: give the Space a secret HF_TOKEN that may read it.")
+    return f"{api.endpoint}/spaces/{space_id}"
+
+
+def _names(info: ModelInfo | SpaceInfo) -> set[str]:
+    return {file.rfilename for file in info.siblings or []}
+
+
+def _requirements(zero_gpu: bool) -> list[str]:
+    """The repository's own; for ZeroGPU with the lines that it has instead."""
+    own = (ROOT / REQUIREMENTS).read_text().splitlines()
+    if not zero_gpu:
+        return own
+    theirs = (ROOT / "spaces" / "requirements-zerogpu.txt").read_text().splitlines()
+    replaced = {_package(line) for line in theirs}
+    return theirs + [line for line in own if _package(line) not in replaced]
+
+
+def _package(line: str) -> str:
+    return re.split(r"[^\w.-]", line)[0]

@@ -1,0 +1,88 @@
+"""What Pillow opens as arrays: every bit that the file has, and a colour wherever there is alpha."""
+
+import sys
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..errors import ImageError
+from .metadata import to_srgb
+from .tiff16 import TAGS
+
+# Pillow decodes 16-bit colour to its upper bytes; told the other byte order, it takes the lower ones.
+OTHER_ORDER = {
+    f"{mode};16{order}": f"{mode};16{other}"
+    for mode in ("RGB", "RGBA", "RGBX")
+    for order, other in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
+}
+GREY_ALPHA = {"LA;16B": ">u2", "LA;16L": "<u2", "LA;16N": "=u2"}
+
+
+def decode(image: Image.Image, twin: Image.Image, name: str) -> np.ndarray:
+    """The upright pixels of a file opened twice: uint8 or uint16, shape (H, W, 1 to 4), alpha last.
+
+    Raises:
+        ImageError: 32 bits a channel, or 16 in separate planes; the message begins with `name`.
+    """
+    tags = getattr(image, "tag_v2", {})
+    if image.mode in ("F", "I"):
+        raise ImageError(f"{name}: has 32 bits a channel; save it with 8 or 16.")
+    if tags.get(TAGS.PlanarConfiguration) == 2 and tags.get(TAGS.BitsPerSample, ())[:2] == (16, 16):
+        raise ImageError(f"{name}: has 16 bits a channel in separate planes; save it with interleaved channels.")
+    codes = {
+        tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in getattr(image, "tile", [])
+    }
+    code = codes.pop() if len(codes) == 1 else None
+    if code in OTHER_ORDER:
+        upper, lower = ImageOps.exif_transpose(image), ImageOps.exif_transpose(_unpack(twin, OTHER_ORDER[code]))
+        pixels = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
+    elif code in GREY_ALPHA:  # four bytes a pixel, like RGBA
+        image._mode = "RGBA"
+        pixels = np.asarray(ImageOps.exif_transpose(_unpack(image, "RGBA"))).view(GREY_ALPHA[code]).astype(np.uint16)
+    elif image.mode.startswith("I;16"):
+        pixels = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)[..., None]
+        if tags.get(TAGS.PhotometricInterpretation) == 0:  # white, which Pillow passes over
+            pixels = 65535 - pixels
+    else:
+        pixels = np.asarray(_plain(ImageOps.exif_transpose(image)))
+        return pixels.reshape(*pixels.shape[:2], -1)
+    if "transparency" in image.info:  # the one colour that is
+        opaque = (pixels != np.array(image.info["transparency"])).any(2)
+        pixels = np.dstack([pixels, np.where(opaque, 65535, 0).astype(np.uint16)])
+    return pixels
+
+
+def _unpack(image: Image.Image, code: str) -> Image.Image:
+    image.tile = [  # type: ignore[attr-defined]
+        tile._replace(args=code if isinstance(tile.args, str) else (code, *tile.args[1:]))
+        for tile in image.tile  # type: ignore[attr-defined]
+    ]
+    image.load()
+    return image
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """An 8-bit image as L, LA, RGB or RGBA."""
+    if image.mode == "CMYK":
+        return to_srgb(image, image.info.get("icc_profile"))
+    grey = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    return image.convert(grey + "A" if image.has_transparency_data else grey)
+
+
+def spread(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Give pixels of no weight the mean colour of their surroundings, as near as there are any.
+
+    What is stored under wholly transparent pixels is arbitrary, often black, and a network would mix it in.
+
+    Args:
+        colour: float of shape (H, W, C).
+        weight: float of shape (H, W, 1), somewhere positive.
+    """
+    height, width = weight.shape[:2]
+    if weight.all():
+        return colour
+    even = ((0, height % 2), (0, width % 2), (0, 0))
+    halves = ((height + 1) // 2, 2, (width + 1) // 2, 2, -1)
+    sums, weights = (np.pad(a, even).reshape(halves).sum((1, 3)) for a in (colour * weight, weight))
+    coarse = spread(sums / np.maximum(weights, 1e-9), weights)
+    return np.where(weight > 0, colour, coarse.repeat(2, 0).repeat(2, 1)[:height, :width])

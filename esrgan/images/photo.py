@@ -1,0 +1,206 @@
+"""A photo with all that belongs to it: the pixels that a network works on, and what goes back into a file with them."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ImageError
+from ..files import replacing
+from .decoding import decode, spread
+from .metadata import fitting_profile, kept_exif, to_srgb
+from .png16 import write_png16
+from .reading import DAMAGE, MAX_PIXELS, SAVE_OPTIONS, called, check_size, format_of, frames_of, opened
+from .resize import SCALE, enlarge
+from .tiff16 import LIMIT, write_tiff16
+
+LARGEST_SIDES = {"JPEG": 65_535, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "WEBP": 16_383}  # all that can be written
+SIDES_OF_FRAMES = {"GIF": 65_535} | {name: LARGEST_SIDES[name] for name in ("PNG", "TIFF", "WEBP")}
+LOSSY = ("JPEG", "WEBP")
+DEEP = {"PNG": write_png16, "TIFF": write_tiff16}
+LUMA = (0.299, 0.587, 0.114)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo, upright.
+
+    Attributes:
+        colour: what a network takes, uint8 or uint16 of shape (H, W, 3), in the colour space of `icc`; grey has three
+            equal channels, and wholly transparent pixels have the colour of their surroundings.
+        alpha: opacity, of the same type and shape (H, W); None if the file has none.
+        grey: whether the file is grey, and is to stay so.
+        icc: the colour profile; None for sRGB.
+        exif: the EXIF block, without orientation, size and thumbnail; may be empty.
+        duration: for how long an animation shows it, ms; None if it is no frame of one.
+    """
+
+    colour: np.ndarray
+    alpha: np.ndarray | None = None
+    grey: bool = False
+    icc: bytes | None = None
+    exif: bytes = b""
+    duration: float | None = None
+
+    @property
+    def bits(self) -> int:
+        """8 or 16 a channel, as the file's mode says."""
+        return 8 * self.colour.itemsize
+
+    @property
+    def channels(self) -> int:
+        """How many go into a file: 1 for grey or 3 for colour, and 1 for alpha."""
+        return (1 if self.grey else 3) + (self.alpha is not None)
+
+    @classmethod
+    def open(cls, source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> "Photo":
+        """Decode a photo; of several frames the first, which the log then says.
+
+        CMYK and LAB become sRGB; every other colour space is kept with its profile, so that no colour changes.
+
+        Args:
+            source: a path, or a file's content.
+            name: what to call it in messages; the path's own name if left out.
+            max_pixels: width times height above which the file is refused, before it is decoded.
+
+        Raises:
+            ImageError: not an image, damaged, too large, of 32 bits a channel, or of 16 in separate planes.
+        """
+        with opened(source, name, max_pixels) as image, opened(source, name, max_pixels) as twin:
+            photo = cls._of(image, twin, name or called(source))
+            with contextlib.suppress(*DAMAGE):  # of later frames
+                if (count := len(frames_of(image))) > 1:
+                    logger.warning("%s: holds %d frames; the first is used.", name or called(source), count)
+        return photo
+
+    @classmethod
+    def frames(cls, source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Iterator["Photo"]:
+        """Decode an animation's frames, each with all that is seen then, or a document's pages; as `open` does.
+
+        Only pages have 16 bits a channel, as Pillow composes frames of 8.
+        """
+        with opened(source, max_pixels=max_pixels) as image, opened(source, max_pixels=max_pixels) as twin:
+            for number in frames_of(twin):
+                if number and image.format == "TIFF":
+                    image.info.pop("icc_profile", None)  # of the page before
+                image.seek(number)
+                check_size(image, called(source), max_pixels)
+                if image.format == "TIFF":
+                    twin.seek(number)
+                    yield cls._of(image, twin, called(source))
+                else:
+                    photo = cls._of(image.copy(), twin, called(source))
+                    default = 0 if image.format == "GIF" else None
+                    yield replace(photo, duration=image.info.get("duration", default))
+
+    @classmethod
+    def _of(cls, image: Image.Image, twin: Image.Image, name: str) -> "Photo":
+        pixels = decode(image, twin, name)
+        colour, alpha = (pixels[..., :-1], pixels[..., -1]) if pixels.shape[2] in (2, 4) else (pixels, None)
+        grey = colour.shape[2] == 1
+        if alpha is not None and alpha.any() and not alpha.all():
+            filled = spread(colour.astype(np.float32), alpha.astype(np.float32)[..., None])
+            colour = np.rint(filled).astype(colour.dtype)
+        colour = np.broadcast_to(colour, (*colour.shape[:2], 3))
+        return cls(colour, alpha, grey, fitting_profile(image, grey), kept_exif(image))
+
+    def enlarged(self, colour: np.ndarray) -> "Photo":
+        """This photo with 4 times as many pixels a side, of 8 or 16 bits.
+
+        Alpha grows by bicubic interpolation, which leaves flat areas as they are.
+
+        Args:
+            colour: uint8 or uint16 of shape (4H, 4W, 3).
+        """
+        if self.alpha is None:
+            return replace(self, colour=colour)
+        peak = np.iinfo(colour.dtype).max
+        scaled = self.alpha.astype(np.float32) * (peak / np.iinfo(self.alpha.dtype).max)
+        alpha = np.asarray(enlarge(Image.fromarray(scaled), SCALE))
+        return replace(self, colour=colour, alpha=np.rint(alpha.clip(0, peak)).astype(colour.dtype))
+
+    def save(self, path: Path, *, quality: int | None = None, exif: bool = True) -> None:
+        """Write PNG, JPEG, WebP or TIFF, as the extension says; replaces `path` in one move.
+
+        JPEG has no transparency: what is transparent lies over white there.
+
+        Args:
+            path: where to.
+            quality: 1 to 100 for JPEG and lossy WebP; by default JPEG has 95, and WebP is lossless.
+            exif: whether the EXIF block goes with it.
+
+        Raises:
+            ImageError: the format cannot hold it.
+        """
+        height, width = self.colour.shape[:2]
+        format_ = check_target(path, width, height, self.channels, self.bits, quality)
+        kept = self.exif if exif else b""
+        if self.bits == 16:
+            with replacing(path) as beside:
+                DEEP[format_](beside, self._channels(), self.icc, kept)
+            return
+        image = self.picture(format_)
+        options = SAVE_OPTIONS.get(format_, {}) | ({} if quality is None else {"quality": quality, "lossless": False})
+        try:
+            with replacing(path) as beside:
+                image.save(beside, format_, **options, icc_profile=image.info.get("icc_profile"), exif=kept)
+        except ValueError as error:
+            raise ImageError(f"{path}: cannot be written as {format_} ({error}).") from error
+
+    def picture(self, format_: str) -> Image.Image:
+        """This photo of 8 bits as a format holds it, with its profile in `info` where the format has such profiles."""
+        channels = self._channels()
+        image = Image.fromarray(channels[..., 0] if channels.shape[2] == 1 else channels)
+        if format_ == "JPEG" and self.alpha is not None:
+            mode, image = image.mode[:-1], image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert(mode)
+        if self.icc and (format_ == "GIF" or (format_ == "WEBP" and self.grey)):  # WebP has no grey
+            image = to_srgb(image.convert(image.mode.removesuffix("A")), self.icc)
+            image.info.clear()
+            if self.alpha is not None:
+                image.putalpha(Image.fromarray(self.alpha))
+        elif self.icc:
+            image.info["icc_profile"] = self.icc
+        return image
+
+    def _channels(self) -> np.ndarray:
+        """Grey or RGB, and alpha if there is any: shape (H, W, 1 to 4)."""
+        colour = self.colour
+        if self.grey:
+            colour = np.empty((*colour.shape[:2], 1), colour.dtype)
+            for row, rgb in zip(colour, self.colour, strict=True):  # row by row, as floats take much memory
+                row[:, 0] = np.rint(rgb @ LUMA)
+        return colour if self.alpha is None else np.dstack([colour, self.alpha])
+
+
+def check_target(
+    path: Path, width: int, height: int, channels: int, bits: int, quality: int | None, frames: int = 1
+) -> str:
+    """The format in which such a photo, or several frames, will be written; arguments as for `Photo`.
+
+    Raises:
+        ImageError: that format is not for photos, or cannot hold it.
+    """
+    format_ = format_of(path)
+    sides, what = (SIDES_OF_FRAMES, "several frames") if frames > 1 else (LARGEST_SIDES, "photos")
+    if format_ not in sides:
+        raise ImageError(f"{path}: {format_} is not a format for {what}; use {', '.join(sides)}.")
+    if max(width, height) > sides[format_]:
+        raise ImageError(
+            f"{path}: {width} x {height} pixels; {format_} has at most {sides[format_]} a side, PNG has more."
+        )
+    if bits == 16 and frames > 1:
+        raise ImageError(f"{path}: several frames are written with 8 bits a channel only.")
+    if bits == 16 and format_ not in DEEP:
+        raise ImageError(f"{path}: 16 bits a channel are written to {' and '.join(DEEP)} only.")
+    if format_ == "TIFF" and width * height * channels * bits // 8 * frames > LIMIT:
+        raise ImageError(f"{path}: {width} x {height} pixels are more than the 4 GiB of a TIFF; PNG has more.")
+    if quality is not None and format_ not in LOSSY:
+        raise ImageError(f"{path}: {format_} is lossless; a quality is for JPEG and WebP.")
+    return format_

@@ -1,0 +1,129 @@
+"""Figures in words and tables that a layperson understands."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ..evaluation.maps import ERROR_END, error_scale
+from ..evaluation.metrics import METRICS
+from ..evaluation.study import Evaluation
+from .jobs import Figures, Step
+
+WORKING = "## Working on it …"
+SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
+LABELS = {"map": "Map: who is closer"}
+AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
+
+
+def label(way: str) -> str:
+    """What the page calls a picture."""
+    name = way.removeprefix("error_")
+    return LABELS.get(way, f"{'Error: ' * (name != way)}{name.capitalize()}")
+
+
+def tell_maps(ways: Sequence[str]) -> str:
+    """What the colours of those pictures mean that are maps."""
+    told = []
+    if "map" in ways:
+        told.append(
+            "*Map: who is closer*: blue where Dogs came closer to your photo, orange where Mixed did. "
+            "The strongest colour stands for the largest difference in this photo."
+        )
+    if any(way.startswith("error_") for way in ways):
+        told.append(
+            f'*Error*: brightness exact <span class="scale" style="background: {error_scale()}"></span> '
+            f"off by {ERROR_END} of 255 levels or more. The same colours for every photo."
+        )
+    if not told:
+        told.append("*Map* and *Error* in these lists show who is closer where, and what is wrong where.")
+    return "\n\n".join(told)
+
+
+def tell_progress(step: Step, seconds: float) -> str:
+    """What is being done, after so many seconds, and how many are left: until a twentieth is done, by earlier jobs."""
+    estimate = ""
+    total = seconds / step.done if step.done > 0.05 else step.seconds
+    if total and step.done < 1:
+        left = max(1, total - seconds)
+        estimate = f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
+    return f"{WORKING}\n{step.text}{estimate}"
+
+
+def rank(value: float | None) -> float:
+    """To sort by: None, a perfect match, comes first."""
+    return math.inf if value is None else value
+
+
+def spell(key: str, value: float | None, sign: str = "") -> str:
+    """A value as the page shows it; `sign` is "+" for a difference."""
+    if value is None:
+        return "undefined" if sign else "identical"
+    return METRICS[key].spell(value, sign)
+
+
+def table(figures: Mapping[str, Figures], difference: Figures | None = None) -> str:
+    """Markdown: a row for each way, the best of each column in bold, then the difference."""
+    keys = list(next(iter(figures.values())))
+    lines = [f"| | {' | '.join(METRICS[key].label for key in keys)} |", "|---" * (len(keys) + 1) + "|"]
+    values = {key: [rank(row[key]) for row in figures.values()] for key in keys}
+    best = [METRICS[key].best(values[key]) for key in keys]
+    for way, row in figures.items():
+        cells = [spell(key, row[key]) for key in keys]
+        winners = [spell(key, None if math.isinf(value) else value) for key, value in zip(keys, best, strict=True)]
+        marked = (f"**{cell}**" if cell == winner else cell for cell, winner in zip(cells, winners, strict=True))
+        lines.append(f"| {label(way)} | {' | '.join(marked)} |")
+    if difference:
+        lines.append(f"| Dogs minus mixed | {' | '.join(spell(key, difference[key], '+') for key in keys)} |")
+    return "\n".join(lines)
+
+
+def tell_comparison(figures: Figures) -> tuple[str, str]:
+    """Which model won, in words; the table."""
+    plain, mixed, dogs = (rank(figures[way]["psnr_y"]) for way in ("bicubic", "mixed", "dogs"))
+    difference = 0.0 if mixed == dogs else dogs - mixed
+    headline = "A draw"
+    if abs(difference) >= 0.005:
+        margin = f" by {abs(difference):.2f} dB" if math.isfinite(difference) else ""
+        headline = f"The {'Dogs' if difference > 0 else 'Mixed'} model wins{margin}"
+    perfect = [name for name, value in (("Mixed", mixed), ("Dogs", dogs)) if math.isinf(value)]
+    above = [way for way, value in (("Mixed", mixed), ("Dogs", dogs)) if value > plain]
+    who = ("Neither comes", f"Only {''.join(above)} comes", "Both come")[len(above)]
+    told = f"{' and '.join(perfect)} gave your photo back without any error."
+    if not perfect:
+        size = next(words for least, words in SIZES.items() if abs(difference) >= least)
+        told = f"Dogs minus mixed: **{spell('psnr_y', figures['dogs_minus_mixed']['psnr_y'], '+')} dB**, {size}."
+    return (
+        f"## {headline}\n{told} {who} closer to your photo than plain enlargement (bicubic).",
+        table({way: row for way, row in figures.items() if way != "dogs_minus_mixed"}, figures["dogs_minus_mixed"]),
+    )
+
+
+def tell_batch(evaluation: Evaluation, problems: Sequence[str]) -> tuple[str, str]:
+    """Which model won over many photos, and how sure that is; the tables."""
+    difference = evaluation.difference("mixed", "dogs")["psnr_y"]
+    count = len(evaluation.photos)
+    signed = METRICS["psnr_y"].spell(difference.mean, "+")
+    low, high = (METRICS["psnr_y"].spell(value, "+") for value in (difference.low, difference.high))
+    headline, sure = "No winner", "Other photos of this kind could turn it round"
+    if difference.low > 0 or difference.high < 0:
+        headline = f"The {'Dogs' if difference.mean > 0 else 'Mixed'} model wins"
+        sure = "Other photos of this kind would hardly turn it round"
+    if count < 6:
+        headline, sure = "Too few photos to tell", "Six are the least for a verdict"
+    left_out = "\n\nLeft out:" + "".join(f"\n- {problem}" for problem in problems) if problems else ""
+    return (
+        f"## {headline}\nDogs minus mixed over {count} photo{'s' * (count > 1)}: **{signed} dB** (95 % interval {low} "
+        f"to {high}). Dogs came closer on {difference.wins}. {sure}.{left_out}",
+        evaluation.markdown(),
+    )
+
+
+def tell_upscale(figures: Figures) -> tuple[str, str]:
+    """How far the models agree, in words; the table of consistency."""
+    agreement = figures["mixed_against_dogs"]["psnr_y"]
+    words = next(words for least, words in AGREEMENTS.items() if rank(agreement) >= least)
+    between = "identical" if agreement is None else f"PSNR-Y {agreement:.2f} dB"
+    return (
+        f"## The two results {words}\nMixed against dogs: **{between}**. Which one is truer cannot be measured here: "
+        "nobody has a larger original.",
+        f"Each result, shrunk back, against your photo:\n\n{table(figures['consistency'])}",
+    )

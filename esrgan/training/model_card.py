@@ -1,0 +1,176 @@
+"""The model card that goes with weights: what they are, what made them, how to use them, what they cannot do."""
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from ..evaluation.metrics import METRICS
+from ..evaluation.study import PROTOCOL
+from ..models.download import is_hub_id
+from .recipes import Esrgan
+
+STAGES = {
+    "psnr": "trained for exact pixels (L1 loss): the highest PSNR, a soft look",
+    "gan": "trained against a discriminator: crisper texture, at some cost in PSNR",
+}
+RECIPES = {
+    "esrgan": "the two stages of [ESRGAN](https://arxiv.org/abs/1809.00219)",
+    "paper": "the recipe of [Super-Resolution Analysis of Animal Images Based on ESRGAN Model]"
+    "(https://doi.org/10.5220/0012804200003885)",
+}
+FOLDER = "path/to/this/folder"
+PICTURES = {
+    "plate.png": "Samples beside bicubic and the truth",
+    "curves.png": "Losses and measurements of the training",
+}
+NOTES = ("<!-- Write your own notes below; publishing again keeps them. -->", "<!-- End of your own notes. -->")
+
+TEMPLATE = """---
+{metadata}
+---
+# {title}
+
+An ESRGAN generator (RRDBNet, {num_blocks} blocks) that enlarges photos by 4, {stage}.
+
+```python
+from PIL import Image
+
+from esrgan import Generator, Upscaler
+
+generator = Generator.from_pretrained("{source}")
+Upscaler(generator)(Image.open("photo.jpg").convert("RGB")).save("photo_x4.png")
+```
+
+The tensors have BasicSR's names, so `model.safetensors` also opens in spandrel, chaiNNer and ComfyUI.
+
+{notes}
+
+## Training
+
+{steps} steps{start} on {photos} photos (`{data}`), by {recipe}.{results}
+
+{settings}
+
+## Limits
+
+Trained on photos shrunk by bicubic interpolation, without noise or compression: on a photo that was blurred, compressed
+or sharpened otherwise it also enlarges those defects. Detail that the small photo does not have is guessed; do not use
+the result as evidence of what was there.
+
+## Papers
+
+- Li, S. (2023). *Super-Resolution Analysis of Animal Images Based on ESRGAN Model.* DAML 2023, 433-437.
+  [10.5220/0012804200003885](https://doi.org/10.5220/0012804200003885)
+- Wang, X. et al. (2018). *ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks.* ECCV Workshops.
+  [arXiv:1809.00219](https://arxiv.org/abs/1809.00219)
+"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card tells of a training.
+
+    Attributes:
+        recipe: what trained the generator.
+        stage: `psnr` or `gan`.
+        steps: how many there were, over both stages.
+        data: name of the training data.
+        photos: how many there were, in words or digits.
+        is_hub_dataset: whether the data's name is its Hub id.
+        init_from: the weights that the training started from, named if everyone can have them; None for a random start.
+        scores: mean validation metrics, if they were measured.
+        bicubic: bicubic's PSNR-Y in dB on the same photos.
+        validation_photos: how many those were.
+    """
+
+    recipe: Esrgan
+    stage: str
+    steps: int
+    data: str
+    photos: str
+    is_hub_dataset: bool = False
+    init_from: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    bicubic: float | None = None
+    validation_photos: int = 0
+
+
+def model_card(facts: Facts) -> ModelCard:
+    """Describe a generator; its metadata are what the Hub reads."""
+    recipe, start = facts.recipe, facts.init_from
+    from_hub = start is not None and is_hub_id(start)
+    title = f"ESRGAN x4, {facts.data}"
+    results = [
+        EvalResult(
+            task_type="image-to-image",
+            task_name="x4 super-resolution",
+            dataset_type="photos",
+            dataset_name=f"{facts.validation_photos} validation photos",
+            dataset_args={"protocol": PROTOCOL},
+            metric_type=metric.split("_")[0],
+            metric_name=METRICS[metric].label,
+            metric_value=round(value, METRICS[metric].digits),
+        )
+        for metric, value in facts.scores.items()
+        if math.isfinite(value)
+    ]
+    metadata = ModelCardData(
+        license="apache-2.0",
+        library_name="esrgan",
+        pipeline_tag="image-to-image",
+        tags=["super-resolution", "esrgan", "animals"],
+        datasets=[facts.data] if facts.is_hub_dataset else None,
+        base_model=start.split("@")[0] if start and from_hub else None,
+        model_name=title if results else None,
+        eval_results=results or None,
+    )
+    settings = (f"| {name} | {value} |" for name, value in asdict(recipe).items())
+    return ModelCard(
+        TEMPLATE.format(
+            metadata=metadata.to_yaml(),
+            title=title,
+            num_blocks=recipe.num_blocks,
+            stage=STAGES[facts.stage],
+            source=FOLDER,
+            notes="\n".join(NOTES),
+            steps=facts.steps,
+            start=f", starting from {f'`{start}`' if from_hub else 'earlier weights'}," if start else "",
+            photos=facts.photos,
+            data=facts.data,
+            recipe=RECIPES[type(recipe).__name__.lower()],
+            results=_tell_results(facts),
+            settings="\n".join(["| setting | value |", "|---|---|", *settings]),
+        ),
+        ignore_metadata_errors=False,
+    )
+
+
+def _tell_results(facts: Facts) -> str:
+    if not facts.scores or facts.bicubic is None:
+        return ""
+    told = ", ".join(
+        f"{METRICS[metric].label} {METRICS[metric].spell(value)}" for metric, value in facts.scores.items()
+    )
+    photos = f"{facts.validation_photos} validation photos"
+    return f"\n\nOn {photos}: {told}; bicubic's PSNR-Y is {facts.bicubic:.2f} dB. {PROTOCOL}"
+
+
+def published_card(card: str, repo_id: str, before: str, names: Collection[str] = ()) -> str:
+    """A folder's card for the Hub: its snippet loads from there, and what was written by hand is kept.
+
+    Args:
+        card: the folder's.
+        repo_id: where it is published.
+        before: the card that is there, or nothing; its notes serve where `card` has none.
+        names: files that are published with it; pictures among them are shown.
+    """
+    shown = "".join(f"![{meaning}]({name})\n\n" for name, meaning in PICTURES.items() if name in names)
+    card = card.replace(FOLDER, repo_id).replace("## Limits", f"{shown}## Limits")
+    blank = "\n".join(NOTES)
+    if not any(marker in card for marker in NOTES):
+        card = f"{card}\n{blank}\n"
+    kept = re.search("(.*)".join(map(re.escape, NOTES)), before, re.DOTALL)
+    return card.replace(blank, kept[0]) if kept else card
