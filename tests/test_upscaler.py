@@ -13,7 +13,7 @@ from PIL import Image
 
 from esrgan import Generator, Upscaler, WeightsError
 from esrgan.evaluation.metrics import psnr
-from esrgan.inference.device import free_memory
+from esrgan.inference.device import free_memory, has_fast_bf16
 from esrgan.inference.upscaler import best_tile, bytes_per_pixel, split, windows
 
 PHOTO = Image.open(EXAMPLES / "raccoon_face.png").convert("RGB").crop((150, 100, 240, 170))
@@ -315,3 +315,16 @@ def test_an_ensemble_averages_over_all_ways_to_turn_and_mirror() -> None:
     result = np.asarray(Upscaler(generator, device="cpu", dtype=torch.float32, ensemble=True)(image), float)
     assert np.abs(result - expected).max() <= 1
     assert np.abs(outputs[0].clip(0, 1) * 255 - expected).max() > 20
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "bf16_seconds", "fast"),
+    [({"avx512_bf16": True}, 0.5, True), ({"avx512_bf16": True}, 2, False), ({"avx2": True}, 0.5, False)],
+)
+def test_bf16_is_taken_where_it_is_native_and_faster(
+    capabilities: dict[str, bool], bf16_seconds: float, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {torch.bfloat16: bf16_seconds, torch.float32: 1.0}
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
+    monkeypatch.setattr("esrgan.inference.device._convolution_seconds", seconds.get)
+    assert has_fast_bf16.__wrapped__(torch.device("cpu")) is fast
