@@ -102,7 +102,7 @@ def test_the_command_gives_what_the_library_gives(upscaler, tmp_path) -> None:
 
 def test_openvino_is_imported_when_asked_for_and_reports_nothing_to_its_maker(upscaler) -> None:
     code = """
-import esrgan.__main__
+import esrgan.inference.openvino
 print("openvino" in sys.modules)
 esrgan.inference.openvino.OpenVINOUpscaler(esrgan.Generator(1, 8, 4))
 print("openvino" in sys.modules, sys.modules["openvino_telemetry"])

@@ -64,3 +64,11 @@ def read_any(source: str | Path) -> Generator:
     """
     path = Path(source)
     return read_checkpoint(path) if path.suffix in (".pth", ".pt") else Generator.from_pretrained(source)
+
+
+def load(model: str) -> Generator:
+    """The generator of MODEL or MODEL@STAGE."""
+    if not (match := re.fullmatch(r"(.+)@(psnr|gan|0(?:\.\d+)?|1)", model)):
+        return read_any(model)
+    source, stage = match.groups()
+    return Generator.from_pretrained(source, stage=stage if stage.isalpha() else float(stage))

@@ -1,0 +1,121 @@
+"""`esrgan upscale`: photos, and folders of photos, by 4."""
+
+import argparse
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from ..errors import EsrganError
+from ..models.source import MODEL
+
+logger = logging.getLogger("esrgan")
+EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "upscale",
+        help="upscale photos by 4",
+        description="Upscale photos by 4; those that are there already are skipped. Orientation is applied; colour "
+        "profile, EXIF, transparency, grey and 16 bits are kept. Under `accelerate launch` several processes share "
+        "the work.",
+    )
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="photos, or folders of photos")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="a folder, or for one photo a file name"
+    )
+    parser.add_argument("--model", default="mixed", help=f"{MODEL} (default: %(default)s)")
+    parser.add_argument("--format", choices=EXTENSIONS, help="of the files in the output folder (default: png)")
+    parser.add_argument(
+        "--quality", type=int, choices=range(1, 101), metavar="1..100", help="of jpeg (default: 95) and lossy webp"
+    )
+    parser.add_argument(
+        "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png and tiff"
+    )
+    parser.add_argument("--no_exif", dest="exif", action="store_false", help="leave out what EXIF says")
+    parser.add_argument(
+        "--all_frames",
+        action="store_true",
+        help="of animations and documents, to png, webp, tiff or a name in .gif (default: the first frame)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="upscale again what is there already")
+    parser.add_argument(
+        "--ensemble", action="store_true", help="average over 8 ways to turn and mirror a photo; 8 times as long"
+    )
+    parser.add_argument("--tile", type=int, help="largest side of a tile, pixels (default: as memory allows)")
+    parser.add_argument(
+        "--overlap", type=int, help="context at inner edges of tiles, pixels (default: 16, and 80 above 8 blocks)"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("torch", "openvino", "openvino-int8"),
+        default="torch",
+        help="what computes; openvino, an extra, is for CPUs, and the faster the more it rounds (default: %(default)s)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Upscale, by all processes that were launched; a photo that cannot be used does not stop the rest."""
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list, gather_object, parse_flag_from_env
+    from tqdm.auto import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from ..images.resize import SCALE
+    from ..inference.device import best_device
+    from ..inference.folder import find_targets, upscale_file
+    from ..inference.openvino import OpenVINOUpscaler
+    from ..inference.upscaler import Upscaler
+    from ..models.convert import load
+
+    compiled = options.backend != "torch"
+    on_cpu = compiled or parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
+    state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))  # how long one process may wait for another
+    targets = find_targets(options.inputs, options.output, EXTENSIONS.get(options.format))
+    wanted = [pair for pair in targets if options.overwrite or not pair[1].exists()]
+    (wanted,) = broadcast_object_list([wanted])  # one process may have begun to write before another looks
+    given = {"tile": options.tile, "overlap": options.overlap, "ensemble": options.ensemble}
+    generator = load(options.model)
+    try:
+        upscaler = (
+            OpenVINOUpscaler(generator, int8=options.backend == "openvino-int8", **given)
+            if compiled
+            else Upscaler(generator, device=state.device, **given)
+        )
+    except ValueError as error:
+        logger.error("%s", error)
+        return 2
+    failed = []
+    with state.split_between_processes(wanted) as share, logging_redirect_tqdm():
+        bar = tqdm(share, unit="photo", disable=not state.is_main_process)
+        for path, target in bar:
+            bar.set_description(path.name)
+            try:
+                upscale_file(
+                    path,
+                    target,
+                    upscaler,
+                    bits=options.bits,
+                    quality=options.quality,
+                    exif=options.exif,
+                    all_frames=options.all_frames,
+                    progress=state.is_main_process,
+                )
+            except (EsrganError, OSError) as error:
+                failed.append(str(error))
+            except MemoryError as error:
+                failed.append(f"{path}: {error}")
+    failed = gather_object(failed)
+    if state.is_main_process:
+        done, skipped = len(wanted) - len(failed), len(targets) - len(wanted)
+        told = f" by {state.num_processes} processes" if state.num_processes > 1 else ""
+        logger.info("%d photo%s upscaled by %d to %s%s", done, "" if done == 1 else "s", SCALE, options.output, told)
+        if skipped:
+            logger.info("%d skipped, as they are there already; --overwrite upscales them again", skipped)
+        for message in failed:
+            logger.error("%s", message)
+    state.wait_for_everyone()  # a launcher ends all as soon as one reports a failure
+    state.destroy_process_group()
+    return 1 if failed else 0
