@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from esrgan.errors import ImageError
-from esrgan.images.reading import EXTENSIONS, find_images, read_image, write_image
+from esrgan.images.photo import read_image
+from esrgan.images.reading import EXTENSIONS, find_images, write_image
 from esrgan.images.resize import crop_to_multiple, enlarge, shrink
 
 PHOTO = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 50, 164, 98))

@@ -12,7 +12,7 @@ from PIL import Image
 from ..errors import ImageError
 from ..files import replacing
 from .photo import Photo, check_target
-from .reading import SAVE_OPTIONS, format_of, frames_of, opened
+from .reading import SAVE_OPTIONS, decoding, format_of, frames_of, opened
 from .resize import SCALE
 
 CLEAR = 255  # the entry of a GIF's palettes that is transparent
@@ -50,7 +50,7 @@ class Animation:
         Raises:
             ImageError: as for `Photo.frames`.
         """
-        with opened(path) as image:
+        with opened(path) as image, decoding(str(path)):
             loop = image.info.get("loop")  # a GIF's says how often it is repeated, and is not there if it is not
             plays = 1 if loop is None else loop + (image.format == "GIF" and loop > 0)
         frames, exif = [], b""
@@ -157,7 +157,7 @@ def count_frames(path: Path) -> int:
     Raises:
         ImageError: as for `images.opened`.
     """
-    with opened(path) as image:
+    with opened(path) as image, decoding(str(path)):
         return len(frames_of(image))
 
 

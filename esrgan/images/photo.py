@@ -14,8 +14,8 @@ from ..files import replacing
 from .decoding import decode, spread
 from .metadata import fitting_profile, kept_exif, to_srgb
 from .png16 import write_png16
-from .reading import DAMAGE, MAX_PIXELS, SAVE_OPTIONS, called, check_size, format_of, frames_of, opened
-from .resize import SCALE, enlarge
+from .reading import MAX_PIXELS, SAVE_OPTIONS, called, check_size, decoding, format_of, frames_of, opened
+from .resize import SCALE, crop_to_multiple, enlarge
 from .tiff16 import LIMIT, write_tiff16
 
 LARGEST_SIDES = {"JPEG": 65_535, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "WEBP": 16_383}  # all that can be written
@@ -73,10 +73,12 @@ class Photo:
             ImageError: not an image, damaged, too large, of 32 bits a channel, or of 16 in separate planes.
         """
         with opened(source, name, max_pixels) as image, opened(source, name, max_pixels) as twin:
-            photo = cls._of(image, twin, name or called(source))
-            with contextlib.suppress(*DAMAGE):  # of later frames
+            name = name or called(source)
+            with decoding(name):
+                photo = cls._of(image, twin, name)
+            with contextlib.suppress(ImageError), decoding(name):  # of later frames
                 if (count := len(frames_of(image))) > 1:
-                    logger.warning("%s: holds %d frames; the first is used.", name or called(source), count)
+                    logger.warning("%s: holds %d frames; the first is used.", name, count)
         return photo
 
     @classmethod
@@ -85,19 +87,27 @@ class Photo:
 
         Only pages have 16 bits a channel, as Pillow composes frames of 8.
         """
+        name = called(source)
         with opened(source, max_pixels=max_pixels) as image, opened(source, max_pixels=max_pixels) as twin:
-            for number in frames_of(twin):
-                if number and image.format == "TIFF":
-                    image.info.pop("icc_profile", None)  # of the page before
-                image.seek(number)
-                check_size(image, called(source), max_pixels)
-                if image.format == "TIFF":
-                    twin.seek(number)
-                    yield cls._of(image, twin, called(source))
-                else:
-                    photo = cls._of(image.copy(), twin, called(source))
-                    default = 0 if image.format == "GIF" else None
-                    yield replace(photo, duration=image.info.get("duration", default))
+            with decoding(name):
+                numbers = frames_of(twin)
+            for number in numbers:
+                with decoding(name):
+                    photo = cls._frame(image, twin, number, name, max_pixels)
+                yield photo
+
+    @classmethod
+    def _frame(cls, image: Image.Image, twin: Image.Image, number: int, name: str, max_pixels: int) -> "Photo":
+        is_page = image.format == "TIFF"
+        if number and is_page:
+            image.info.pop("icc_profile", None)  # of the page before
+        image.seek(number)
+        check_size(image, name, max_pixels)
+        if is_page:
+            twin.seek(number)
+            return cls._of(image, twin, name)
+        default = 0 if image.format == "GIF" else None
+        return replace(cls._of(image.copy(), twin, name), duration=image.info.get("duration", default))
 
     @classmethod
     def _of(cls, image: Image.Image, twin: Image.Image, name: str) -> "Photo":
@@ -109,6 +119,20 @@ class Photo:
             colour = np.rint(filled).astype(colour.dtype)
         colour = np.broadcast_to(colour, (*colour.shape[:2], 3))
         return cls(colour, alpha, grey, fitting_profile(image, grey), kept_exif(image))
+
+    def rgb(self) -> Image.Image:
+        """What models and measurements see: 8-bit sRGB, transparency over white."""
+        colour, alpha = (
+            None if values is None else (values >> 8).astype(np.uint8) if self.bits == 16 else values
+            for values in (self.colour, self.alpha)
+        )
+        image = Image.fromarray(np.ascontiguousarray(colour))
+        if self.icc:
+            image = to_srgb(image if not self.grey else image.convert("L"), self.icc)
+        if alpha is not None:
+            image.putalpha(Image.fromarray(alpha))
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        return image
 
     def enlarged(self, colour: np.ndarray) -> "Photo":
         """This photo with 4 times as many pixels a side, of 8 or 16 bits.
@@ -177,6 +201,20 @@ class Photo:
             for row, rgb in zip(colour, self.colour, strict=True):  # row by row, as floats take much memory
                 row[:, 0] = np.rint(rgb @ LUMA)
         return colour if self.alpha is None else np.dstack([colour, self.alpha])
+
+
+def read_image(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a photo to 8-bit sRGB, upright (EXIF orientation applied), transparency over white; as `Photo.open`."""
+    return Photo.open(source, name, max_pixels).rgb()
+
+
+def read_cropped(source: str | Path | bytes, scale: int, name: str | None = None) -> Image.Image:
+    """`read_image` and `crop_to_multiple`, every failure naming the file."""
+    image = read_image(source, name)
+    try:
+        return crop_to_multiple(image, scale)
+    except ImageError as error:
+        raise ImageError(f"{name or source!s}: {error}") from error
 
 
 def check_target(

@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError
 from ..files import replacing
-from .resize import crop_to_multiple
 
 try:
     import pillow_heif
@@ -42,7 +40,6 @@ DAMAGE = (
     LookupError,
     ArithmeticError,
     TypeError,
-    MemoryError,
     struct.error,
 )
 EXAMPLES = Path(__file__).parent.parent / "examples"  # the photos that come with the package
@@ -58,27 +55,42 @@ def opened(source: str | Path | bytes, name: str | None = None, max_pixels: int 
         max_pixels: width times height above which the file is refused.
 
     Raises:
-        ImageError: not an image, damaged, or too large; what Pillow raises in the body of the `with` becomes one too.
+        ImageError: not there or not to be read, not an image, damaged, or too large.
     """
     name = name or called(source)
+    with decoding(name):
+        try:
+            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        except Image.DecompressionBombError as error:
+            raise ImageError(f"{name}: its pixels are {_too_many(max_pixels)}") from error
+        except UnidentifiedImageError as error:
+            heic = "" if HEIC_EXTENSIONS else "; HEIC needs the package pillow-heif"
+            raise ImageError(
+                f"{name}: not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or GIF{heic}."
+            ) from error
+        except FileNotFoundError as error:
+            raise ImageError(f"{name}: no such file.") from error
+        except PermissionError as error:
+            raise ImageError(f"{name}: may not be read by this user; change its permissions.") from error
+    with image:
+        check_size(image, name, max_pixels)
+        image.filename = ""  # by which Pillow maps files into memory, turned TIFFs with their sides swapped
+        yield image
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """What Pillow raises at damage, and it may be nearly anything, becomes an `ImageError`; for calls of Pillow alone.
+
+    Args:
+        name: what to call the file.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata; what matters raises
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-                check_size(image, name, max_pixels)
-                image.filename = ""  # by which Pillow maps files into memory, turned TIFFs with their sides swapped
-                yield image
-    except ImageError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: its pixels are {_too_many(max_pixels)}") from error
-    except UnidentifiedImageError as error:
-        heic = "" if HEIC_EXTENSIONS else "; HEIC needs the package pillow-heif"
-        raise ImageError(
-            f"{name}: not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or GIF{heic}."
-        ) from error
-    except FileNotFoundError as error:
-        raise ImageError(f"{name}: no such file.") from error
+            yield
+    except MemoryError as error:
+        raise ImageError(f"{name}: does not fit into memory; shrink or crop it.") from error
     except DAMAGE as error:
         raise ImageError(f"{name}: the image is damaged and cannot be decoded ({error}).") from error
 
@@ -106,31 +118,6 @@ def frames_of(image: Image.Image) -> range:
     if image.format == "MPO":
         return range(1)
     return range(1 if image.info.get("default_image") else 0, getattr(image, "n_frames", 1))
-
-
-def read_image(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode a photo to 8-bit RGB, upright (EXIF orientation applied), transparency over white.
-
-    Args:
-        source: a path, or a file's content.
-        name: what to call it in messages; the path's own name if left out.
-        max_pixels: width times height above which the file is refused, before it is decoded.
-
-    Raises:
-        ImageError: not an image, damaged, or too large.
-    """
-    with opened(source, name, max_pixels) as image:
-        image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bit; Pillow's own conversion would clip everything above 255 to white
-        image = Image.fromarray((np.asarray(image).astype(np.uint32).clip(0, 65535) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
 
 
 def format_of(path: Path) -> str:
@@ -168,12 +155,3 @@ def find_images(path: Path) -> list[Path]:
     if not found:
         raise ImageError(f"{path}: no images in this folder ({', '.join(sorted(EXTENSIONS))}).")
     return found
-
-
-def read_cropped(source: str | Path | bytes, scale: int, name: str | None = None) -> Image.Image:
-    """`read_image` and `crop_to_multiple`, every failure naming the file."""
-    image = read_image(source, name)
-    try:
-        return crop_to_multiple(image, scale)
-    except ImageError as error:
-        raise ImageError(f"{name or source!s}: {error}") from error
