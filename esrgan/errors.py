@@ -5,6 +5,10 @@ class EsrganError(Exception):
     """The base of every error that is meant for a person; its message is one that can be shown as it is."""
 
 
+class FileError(EsrganError):
+    """A place where a file or folder cannot be written."""
+
+
 class ImageError(EsrganError):
     """A file that cannot be used as a photo."""
 

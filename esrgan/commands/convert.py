@@ -21,8 +21,12 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def run(options: argparse.Namespace) -> int:
     """Convert, and say what it is."""
+    from ..files import check_file
     from ..models.convert import read_checkpoint
+    from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME
 
+    for name in (CONFIG_NAME, WEIGHTS_NAME, PSNR_NAME):
+        check_file(options.output / name)
     generator = read_checkpoint(options.input)
     generator.save_pretrained(options.output)
     logger.info("%s: a generator of %d blocks, from %s", options.output, generator.config["num_blocks"], options.input)

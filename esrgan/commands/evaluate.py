@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 from ..errors import WeightsError
-from ..files import replacing
+from ..files import check_file, replacing
 from ..models.source import MODEL
 
 PLATE_ROWS = 6
+OUTPUTS = ("table.md", "scores.json", "differences.png", "plate.png")
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -59,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
     from ..inference.upscaler import Upscaler
     from ..models.convert import load
 
+    for name in OUTPUTS if options.output else ():
+        check_file(options.output / name)
     paths = find_images(options.data)[: options.max_samples or None]
     methods: dict[str, Method] = {"bicubic": bicubic}
     for source in options.models:
@@ -69,13 +72,13 @@ def run(options: argparse.Namespace) -> int:
     evaluation = evaluate(methods, paths, [(a, b) for a, *rest in pairs for b in rest], options.foreground)
     sys.stdout.write(evaluation.markdown() + "\n")
     if options.output:
-        options.output.mkdir(parents=True, exist_ok=True)
-        with replacing(options.output / "table.md") as beside:
-            beside.write_text(evaluation.markdown() + "\n")
-        with replacing(options.output / "scores.json") as beside:
-            beside.write_text(json.dumps(evaluation.json(), indent=2) + "\n")
-        with replacing(options.output / "differences.png") as beside:
-            draw_differences(evaluation, beside)
-        with replacing(options.output / "plate.png") as beside:
-            draw_plate(methods, paths[:: -(-len(paths) // PLATE_ROWS)], beside)
+        table, scores, differences, plate = (options.output / name for name in OUTPUTS)
+        with replacing(table) as temporary:
+            temporary.write_text(evaluation.markdown() + "\n", encoding="utf-8")
+        with replacing(scores) as temporary:
+            temporary.write_text(json.dumps(evaluation.json(), indent=2) + "\n", encoding="utf-8")
+        with replacing(differences) as temporary:
+            draw_differences(evaluation, temporary)
+        with replacing(plate) as temporary:
+            draw_plate(methods, paths[:: -(-len(paths) // PLATE_ROWS)], temporary)
     return 0

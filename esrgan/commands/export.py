@@ -23,9 +23,11 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def run(options: argparse.Namespace) -> int:
     """Export, and say how near it is."""
+    from ..files import check_file
     from ..inference.onnx import export_onnx
     from ..models.convert import load
 
+    check_file(options.onnx)
     difference = export_onnx(load(options.model), options.onnx)
     logger.info("%s: within %.1g of PyTorch", options.onnx, difference)
     return 0

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     on_cpu = compiled or parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
     state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))  # how long one process may wait for another
     targets = find_targets(options.inputs, options.output, EXTENSIONS.get(options.format))
-    wanted = [pair for pair in targets if options.overwrite or not pair[1].exists()]
+    wanted = [pair for pair in targets if options.overwrite or not pair[1].is_file()]
     (wanted,) = broadcast_object_list([wanted])  # one process may have begun to write before another looks
     given = {"tile": options.tile, "overlap": options.overlap, "ensemble": options.ensemble}
     generator = load(options.model)

@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import ModelInfo, SpaceCard, SpaceHardware, SpaceInfo
 
 from ..errors import HubError
-from ..files import replacing
+from ..files import check_folder, replacing_folder
 from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME
 from .publish import CARD_NAME, Files, asking, commit
 
@@ -74,15 +74,15 @@ def write_bundle(folder: Path, models: Mapping[str, str], *, zero_gpu: bool = Fa
     """Write the Space's files; `models` are Hub ids.
 
     Raises:
-        HubError: the folder is not empty, or as for `look_up` and `bundle`.
+        FileError: the folder is not empty, or cannot be written.
+        HubError: as for `look_up` and `bundle`.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise HubError(f"{folder}: is there already; give a new folder.")
+    check_folder(folder)
     files = bundle(look_up(models), zero_gpu=zero_gpu)
-    with replacing(folder) as beside:
+    with replacing_folder(folder) as temporary:
         for name, content in files.items():
-            (beside / name).parent.mkdir(parents=True, exist_ok=True)
-            (beside / name).write_bytes(content)
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / name).write_bytes(content)
 
 
 def deploy(space_id: str, models: Mapping[str, str], *, private: bool = False, zero_gpu: bool = False) -> str:

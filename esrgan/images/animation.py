@@ -116,8 +116,8 @@ class Animation:
         if format_ != "TIFF":
             options["icc_profile"] = frames.info.get("icc_profile")
         try:
-            with replacing(target) as beside:
-                frames.save(beside, format_, **options, exif=self.exif if exif else b"")
+            with replacing(target) as temporary:
+                frames.save(temporary, format_, **options, exif=self.exif if exif else b"")
         except (ValueError, struct.error) as error:
             raise ImageError(f"{target}: cannot be written as {format_} ({error}).") from error
 

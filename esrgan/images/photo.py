@@ -166,14 +166,14 @@ class Photo:
         format_ = check_target(path, width, height, self.channels, self.bits, quality)
         kept = self.exif if exif else b""
         if self.bits == 16:
-            with replacing(path) as beside:
-                DEEP[format_](beside, self._channels(), self.icc, kept)
+            with replacing(path) as temporary:
+                DEEP[format_](temporary, self._channels(), self.icc, kept)
             return
         image = self.picture(format_)
         options = SAVE_OPTIONS.get(format_, {}) | ({} if quality is None else {"quality": quality, "lossless": False})
         try:
-            with replacing(path) as beside:
-                image.save(beside, format_, **options, icc_profile=image.info.get("icc_profile"), exif=kept)
+            with replacing(path) as temporary:
+                image.save(temporary, format_, **options, icc_profile=image.info.get("icc_profile"), exif=kept)
         except ValueError as error:
             raise ImageError(f"{path}: cannot be written as {format_} ({error}).") from error
 

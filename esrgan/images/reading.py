@@ -137,8 +137,8 @@ def format_of(path: Path) -> str:
 def write_image(image: Image.Image, path: Path) -> None:
     """Write a photo in the format of its extension, lossless where the format can be; replaces `path` in one move."""
     format_ = format_of(path)
-    with replacing(path) as beside:
-        image.save(beside, format_, **SAVE_OPTIONS.get(format_, {}))
+    with replacing(path) as temporary:
+        image.save(temporary, format_, **SAVE_OPTIONS.get(format_, {}))
 
 
 def find_images(path: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..errors import ImageError
+from ..files import check_file
 from ..images.animation import Animation, count_frames
 from ..images.photo import DEEP, Photo, check_target
 from ..images.reading import find_images, format_of
@@ -75,8 +76,10 @@ def upscale_file(
         progress: whether to show a bar over its tiles.
 
     Raises:
+        FileError: the result cannot be written there.
         ImageError: it cannot be read, or the format cannot hold the result.
     """
+    check_file(target)
     with tqdm(unit="tile", leave=False, disable=not progress) as bar:
 
         def upscale(photo: Photo, bits: int) -> Photo:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ..errors import BackendError
-from ..files import replacing
+from ..files import check_file, replacing
 from ..images.resize import SCALE
 from ..models.generator import Generator
 
@@ -23,8 +23,10 @@ def export_onnx(generator: Generator, path: Path) -> float:
         The largest difference between both, over two sizes.
 
     Raises:
+        FileError: nothing can be written there.
         BackendError: the packages for it are missing, or the outputs differ.
     """
+    check_file(path)
     try:
         import onnxruntime
         import onnxscript  # noqa: F401
@@ -32,11 +34,11 @@ def export_onnx(generator: Generator, path: Path) -> float:
         raise BackendError(f"ONNX needs the package {error.name}; pip install 'esrgan-animals[onnx]'.") from error
     generator = generator.float().cpu().eval()
     sizes = {2: torch.export.Dim("height", min=1), 3: torch.export.Dim("width", min=1)}
-    with replacing(path) as beside:
+    with replacing(path) as temporary:
         torch.onnx.export(
             generator,
             (torch.rand(1, 3, 20, 28),),
-            beside,
+            temporary,
             input_names=["image"],
             output_names=["upscaled"],
             dynamic_shapes=(sizes,),
@@ -44,7 +46,7 @@ def export_onnx(generator: Generator, path: Path) -> float:
             dynamo=True,
             verbose=False,
         )
-        session = onnxruntime.InferenceSession(beside, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
         difference = 0.0
         for height, width in SIZES:
             x = torch.rand(1, 3, height, width)

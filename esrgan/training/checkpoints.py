@@ -9,6 +9,7 @@ from typing import NamedTuple
 from accelerate import Accelerator
 
 from ..errors import TrainingError
+from ..files import move_folder
 from .stages import STAGES
 
 logger = logging.getLogger(__name__)
@@ -99,9 +100,7 @@ class Checkpoints:
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             (beside / "progress.json").write_text(json.dumps(progress._asdict()))
-            if target.is_dir():
-                remove(target)
-            beside.rename(target)
+            move_folder(beside, target, "progress.json")
             for old in self.all()[: -self.limit]:
                 remove(old)
         accelerator.wait_for_everyone()
