@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 EXAMPLES = ROOT / "esrgan" / "examples"
+PHOTOS = ROOT / "tests" / "photos"  # parts of the examples, as an imagefolder with a metadata.csv
+
+SLOW_FIXTURES = {"browser", "server", "train_here", "undisturbed", "vgg"}
+OPENVINO = ("test_int8.py", "test_openvino.py")
 
 # Read when torch, datasets and accelerate are imported, and by the processes that tests start.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="esrgan-tests-")
@@ -46,9 +50,19 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """OpenVINO's tests come last: its threads stay in the process, where PyTorch then no longer computes bit by bit."""
-    items.sort(key=lambda item: item.path.name in ("test_int8.py", "test_openvino.py"))
+    """Mark tests by what they use, and put OpenVINO's last.
+
+    Its threads stay in the process, where PyTorch then no longer computes bit by bit.
+    """
+    for item in items:
+        used = set(getattr(item, "fixturenames", ()))
+        if "browser" in used:
+            item.add_marker("browser")
+        if used & SLOW_FIXTURES or item.path.name in OPENVINO:
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.path.name in OPENVINO)
 
 
 @pytest.fixture(scope="session")

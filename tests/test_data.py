@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import EXAMPLES
+from conftest import EXAMPLES, PHOTOS
 from datasets import IterableDataset
 from PIL import Image
 
@@ -305,7 +305,8 @@ def test_a_stream_without_a_usable_photo_ends_with_an_error(make: Make) -> None:
         next(stream.epoch(0))
 
 
-def test_the_shared_data_are_what_their_table_says(shared: Path) -> None:
-    source = str(shared / "data" / "mixed" / "train")
-    assert len(load_rows(source)) == 100
-    assert len(load_rows(source, species="dog")) == 3
+def test_an_imagefolder_gives_the_photos_of_the_species_its_table_says() -> None:
+    assert len(load_rows(str(PHOTOS))) == 5
+    assert len(load_rows(str(PHOTOS), species="cat")) == 2
+    (dog,) = load_rows(str(PHOTOS), species="dog")
+    assert Path(dog["image"]["path"]).name == "dog_german_shepherd.png"

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES
+from conftest import EXAMPLES, PHOTOS
 from PIL import Image
 
 from esrgan.evaluation.plots import CROP, draw_differences, draw_plate, hardest_crop
 from esrgan.evaluation.study import bicubic, evaluate, read_truth
 from esrgan.images.resize import shrink
+
+BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
 
 
 def test_the_hardest_crop_holds_the_detail_and_stays_inside() -> None:
@@ -36,11 +38,21 @@ def test_a_plate_shows_the_pixels_of_each_way_and_the_truth(tmp_path: Path) -> N
     assert plate[:24].min() == 0, "the names of the ways"
 
 
-@pytest.mark.parametrize("pairs", [[("bicubic", "truth")], [("bicubic", "truth"), ("truth", "bicubic")]])
-def test_the_figure_of_differences_has_a_panel_for_each_pair(pairs: list[tuple[str, str]], tmp_path: Path) -> None:
-    def blurred(image: Image.Image) -> Image.Image:
-        return image.resize((4 * image.width, 4 * image.height), Image.Resampling.BOX)
+def test_the_figure_of_differences_shows_losses_and_gains_in_a_panel_for_each_pair(tmp_path: Path) -> None:
+    def blocks(image: Image.Image) -> Image.Image:
+        return image.resize((4 * image.width, 4 * image.height), Image.Resampling.NEAREST)
 
-    table = evaluate({"bicubic": bicubic, "truth": blurred}, sorted(EXAMPLES.glob("*.png"))[:2], pairs)
+    pairs = [("bicubic", "blocks"), ("blocks", "bicubic")]
+    table = evaluate({"bicubic": bicubic, "blocks": blocks}, sorted(PHOTOS.glob("*.png")), pairs)
+    assert table.difference(*pairs[1])["psnr_y"].wins == 5, "what the colours below say"
     draw_differences(table, tmp_path / "differences.png")
-    assert Image.open(tmp_path / "differences.png").width == 660 * len(pairs)
+    drawn = np.asarray(Image.open(tmp_path / "differences.png").convert("RGB"))
+    losses, gains = np.hsplit(drawn, 2)
+    assert (area(losses, ORANGE) > 1000, area(losses, BLUE)) == (True, 0)
+    assert (area(gains, BLUE) > 1000, area(gains, ORANGE)) == (True, 0)
+    assert area(gains, BLUE) == pytest.approx(area(losses, ORANGE), rel=0.05)
+
+
+def area(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
+    """Pixels of exactly this colour."""
+    return int((picture == colour).all(axis=2).sum())
