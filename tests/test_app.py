@@ -31,7 +31,7 @@ from esrgan import Generator, Upscaler
 from esrgan.evaluation.maps import draw_winner
 from esrgan.evaluation.metrics import compare
 from esrgan.evaluation.study import bicubic, evaluate, finite, measure, read_truth
-from esrgan.images.photo import read_image
+from esrgan.images.bounded import read_image
 from esrgan.images.resize import shrink
 from esrgan.models.generator import BUNDLED
 from esrgan.page.controls import Visit

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from esrgan.errors import ImageError
-from esrgan.images.photo import read_image
+from esrgan.images.bounded import read_image
 from esrgan.images.reading import EXTENSIONS, find_images, write_image
 from esrgan.images.resize import crop_to_multiple, enlarge, shrink
 

@@ -16,7 +16,7 @@ from PIL import Image
 from esrgan.evaluation.maps import draw_error, draw_winner
 from esrgan.evaluation.metrics import METRICS, compare
 from esrgan.evaluation.study import bicubic, measure, read_truth
-from esrgan.images.photo import read_image
+from esrgan.images.bounded import read_image
 from esrgan.images.resize import shrink
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -10,7 +10,8 @@ from test_images import EXIF, encode
 from test_photos import SIXTEEN, UPSCALER, camera_exif, larger, png16, profile
 
 from esrgan import ImageError
-from esrgan.images.photo import Photo, check_target, read_image
+from esrgan.images.bounded import read_image
+from esrgan.images.photo import Photo, check_target
 from esrgan.images.tiff16 import write_tiff16
 from esrgan.inference.folder import upscale_file
 

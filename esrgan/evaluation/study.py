@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..errors import ImageError
-from ..images.photo import read_cropped
+from ..images.bounded import read_cropped
 from ..images.resize import SCALE, enlarge, shrink
 from .metrics import METRICS, SHAVE, SMALLEST, compare
 

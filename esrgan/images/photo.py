@@ -1,7 +1,6 @@
 """A photo with all that belongs to it: the pixels that a network works on, and what goes back into a file with them."""
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from .decoding import decode, spread
 from .metadata import fitting_profile, kept_exif, to_srgb
 from .png16 import write_png16
 from .reading import MAX_PIXELS, SAVE_OPTIONS, called, check_size, decoding, format_of, frames_of, opened
-from .resize import SCALE, crop_to_multiple, enlarge
+from .resize import SCALE, enlarge
 from .tiff16 import LIMIT, write_tiff16
 
 LARGEST_SIDES = {"JPEG": 65_535, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "WEBP": 16_383}  # all that can be written
@@ -23,8 +22,6 @@ SIDES_OF_FRAMES = {"GIF": 65_535} | {name: LARGEST_SIDES[name] for name in ("PNG
 LOSSY = ("JPEG", "WEBP")
 DEEP = {"PNG": write_png16, "TIFF": write_tiff16}
 LUMA = (0.299, 0.587, 0.114)
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,7 @@ class Photo:
         icc: the colour profile; None for sRGB.
         exif: the EXIF block, without orientation, size and thumbnail; may be empty.
         duration: for how long an animation shows it, ms; None if it is no frame of one.
+        frame_count: how many frames the file holds, of which this is one.
     """
 
     colour: np.ndarray
@@ -47,6 +45,7 @@ class Photo:
     icc: bytes | None = None
     exif: bytes = b""
     duration: float | None = None
+    frame_count: int = 1
 
     @property
     def bits(self) -> int:
@@ -60,7 +59,7 @@ class Photo:
 
     @classmethod
     def open(cls, source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> "Photo":
-        """Decode a photo; of several frames the first, which the log then says.
+        """Decode a photo; of several frames the first.
 
         CMYK and LAB become sRGB; every other colour space is kept with its profile, so that no colour changes.
 
@@ -77,8 +76,7 @@ class Photo:
             with decoding(name):
                 photo = cls._of(image, twin, name)
             with contextlib.suppress(ImageError), decoding(name):  # of later frames
-                if (count := len(frames_of(image))) > 1:
-                    logger.warning("%s: holds %d frames; the first is used.", name, count)
+                photo = replace(photo, frame_count=len(frames_of(image)))
         return photo
 
     @classmethod
@@ -201,20 +199,6 @@ class Photo:
             for row, rgb in zip(colour, self.colour, strict=True):  # row by row, as floats take much memory
                 row[:, 0] = np.rint(rgb @ LUMA)
         return colour if self.alpha is None else np.dstack([colour, self.alpha])
-
-
-def read_image(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode a photo to 8-bit sRGB, upright (EXIF orientation applied), transparency over white; as `Photo.open`."""
-    return Photo.open(source, name, max_pixels).rgb()
-
-
-def read_cropped(source: str | Path | bytes, scale: int, name: str | None = None) -> Image.Image:
-    """`read_image` and `crop_to_multiple`, every failure naming the file."""
-    image = read_image(source, name)
-    try:
-        return crop_to_multiple(image, scale)
-    except ImageError as error:
-        raise ImageError(f"{name or source!s}: {error}") from error
 
 
 def check_target(

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 from ..errors import ImageError
 from ..files import check_file
 from ..images.animation import Animation, count_frames
+from ..images.bounded import decode, open_photo
 from ..images.photo import DEEP, Photo, check_target
 from ..images.reading import find_images, format_of
 from ..images.resize import SCALE
@@ -88,7 +89,7 @@ def upscale_file(
                 bar.update(done - bar.n)
             return photo.enlarged(pixels)
 
-        if all_frames and (count := count_frames(path)) > 1:
+        if all_frames and (count := decode(str(path), count_frames, path)) > 1:
             animation = Animation.scan(path)
             animation.check(target, bits or 8, quality)
 
@@ -99,7 +100,7 @@ def upscale_file(
 
             animation.save(target, frames(), quality=quality, exif=exif)
             return
-        photo = Photo.open(path)
+        photo = open_photo(path)
         bits = bits or (photo.bits if format_of(target) in DEEP else 8)
         height, width = photo.colour.shape[:2]
         check_target(target, SCALE * width, SCALE * height, photo.channels, bits, quality)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrize import register_parametrization
 
 from ..errors import WeightsError
-from ..images.photo import read_image
+from ..images.bounded import read_image
 from ..images.reading import EXAMPLES, find_images
 from ..images.resize import SCALE, shrink
 from ..models.generator import Generator, ResidualDenseBlock

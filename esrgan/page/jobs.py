@@ -14,7 +14,7 @@ from ..errors import HubUnreachable, ImageError, NoSuchStage, WeightsError
 from ..evaluation import metrics
 from ..evaluation.maps import draw_error, draw_winner
 from ..evaluation.study import bicubic
-from ..images.photo import read_image
+from ..images.bounded import read_image
 from ..images.reading import opened
 from ..images.resize import SCALE, crop_to_multiple, shrink
 from ..inference.upscaler import Upscaler

@@ -14,7 +14,7 @@ import psutil
 from tqdm.auto import tqdm
 
 from ..errors import DataError, ImageError
-from ..images.photo import read_cropped
+from ..images.bounded import read_cropped
 from ..images.resize import SCALE, shrink
 
 logger = logging.getLogger(__name__)

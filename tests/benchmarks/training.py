@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from esrgan.images.photo import read_image
+from esrgan.images.bounded import read_image
 from esrgan.images.reading import find_images
 from esrgan.images.resize import crop_to_multiple, shrink
 from esrgan.inference.device import keep_freed_memory

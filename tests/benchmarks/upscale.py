@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 
 import esrgan.compat  # noqa: F401
 from esrgan.evaluation.study import measure, read_truth
-from esrgan.images.photo import read_image
+from esrgan.images.bounded import read_image
 from esrgan.images.reading import find_images
 from esrgan.inference.device import has_fast_int8
 from esrgan.inference.folder import upscale_file
