@@ -280,13 +280,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from esrgan.images.animation import Animation, Frame
+from esrgan.images.exif import Exif
 from esrgan.images.photo import Photo
 
 folder = Path({str(tmp_path)!r})
 
 def save(count, name):
     photos = (Photo(np.full((2000, 2000, 3), number, np.uint8), duration=40) for number in range(count))
-    Animation(Path("none"), [Frame((2000, 2000), "RGB", 40)] * count, 0, b"").save(folder / name, photos)
+    Animation(Path("none"), [Frame((2000, 2000), "RGB", 40)] * count, 0, Exif(), b"").save(folder / name, photos)
     return peak()
 
 before = save(3, "few{extension}")

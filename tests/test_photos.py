@@ -16,6 +16,7 @@ from test_images import EXIF, SOUND, damage, encode, png
 from test_upscaler import repeater
 
 from esrgan import ImageError, Upscaler
+from esrgan.images.bounded import open_photo
 from esrgan.images.photo import Photo
 
 CAT = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 50, 141, 83))
@@ -329,7 +330,7 @@ def test_of_an_animation_the_first_frame_is_used_and_the_log_says_so(format_, ca
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "lime", "blue")]
     content = encode(frames[0], format_, save_all=True, append_images=frames[1:], lossless=True)
     with caplog.at_level(logging.WARNING):
-        photo = Photo.open(content, "moving")
+        photo = open_photo(content, "moving")
     assert np.array_equal(photo.colour[0, 0], [255, 0, 0]) or format_ == "WEBP"
     assert photo.colour[0, 0, 0] > 250 > 5 > photo.colour[0, 0, 1]
     assert caplog.messages == ["moving: holds 3 frames; the first is used."]
@@ -337,7 +338,7 @@ def test_of_an_animation_the_first_frame_is_used_and_the_log_says_so(format_, ca
 
 def test_a_phones_multi_picture_jpeg_is_no_animation(caplog) -> None:
     content = encode(CAT, "MPO", save_all=True, append_images=[CAT.rotate(180)])
-    assert Photo.open(content).colour.shape == (33, 41, 3)
+    assert open_photo(content).colour.shape == (33, 41, 3)
     assert not caplog.messages
 
 
@@ -347,8 +348,6 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
         wide.save(tmp_path / "out.webp")
     with pytest.raises(ImageError, match=r"out\.gif: GIF is not a format for photos"):
         wide.save(tmp_path / "out.gif")
-    with pytest.raises(ImageError, match="cannot be written as JPEG"):
-        Photo(np.zeros((1, 1, 3), np.uint8), exif=b"Exif\0\0" + bytes(70_000)).save(tmp_path / "out.jpg")
     assert not list(tmp_path.iterdir())
 
 

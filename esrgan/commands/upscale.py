@@ -5,6 +5,7 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
+from .. import __version__
 from ..errors import EsrganError
 from ..models.source import MODEL
 
@@ -33,7 +34,13 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument(
         "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png and tiff"
     )
-    parser.add_argument("--no_exif", dest="exif", action="store_false", help="leave out what EXIF says")
+    parser.add_argument("--no_exif", dest="exif", action="store_false", help="leave out what EXIF and XMP say")
+    parser.add_argument(
+        "--no_provenance",
+        dest="provenance",
+        action="store_false",
+        help="leave out the note in XMP that the photo was enlarged, and by what",
+    )
     parser.add_argument(
         "--all_frames",
         action="store_true",
@@ -64,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from ..images.resize import SCALE
+    from ..images.xmp import Provenance
     from ..inference.device import best_device
     from ..inference.folder import find_targets, upscale_file
     from ..inference.openvino import OpenVINOUpscaler
@@ -87,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return 2
+    provenance = Provenance(f"esrgan-animals {__version__}", options.model) if options.provenance else None
     failed = []
     with state.split_between_processes(wanted) as share, logging_redirect_tqdm():
         bar = tqdm(share, unit="photo", disable=not state.is_main_process)
@@ -100,6 +109,7 @@ def run(options: argparse.Namespace) -> int:
                     bits=options.bits,
                     quality=options.quality,
                     exif=options.exif,
+                    provenance=provenance,
                     all_frames=options.all_frames,
                     progress=state.is_main_process,
                 )

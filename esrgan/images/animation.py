@@ -11,9 +11,12 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..files import replacing
+from .exif import Exif
+from .notes import Notes
 from .photo import Photo, check_target
 from .reading import SAVE_OPTIONS, decoding, format_of, frames_of, opened
 from .resize import SCALE
+from .xmp import Provenance
 
 CLEAR = 255  # the entry of a GIF's palettes that is transparent
 MOST_PLAYS = 65_535  # that GIF and WebP can say
@@ -36,12 +39,14 @@ class Animation:
         frames: one after the other.
         plays: how often all are shown; 0 for without end.
         exif: the first frame's.
+        xmp: the first frame's.
     """
 
     path: Path
     frames: list[Frame]
     plays: int
-    exif: bytes
+    exif: Exif
+    xmp: bytes
 
     @classmethod
     def scan(cls, path: Path) -> "Animation":
@@ -53,13 +58,13 @@ class Animation:
         with opened(path) as image, decoding(str(path)):
             loop = image.info.get("loop")  # a GIF's says how often it is repeated, and is not there if it is not
             plays = 1 if loop is None else loop + (image.format == "GIF" and loop > 0)
-        frames, exif = [], b""
+        frames, exif, xmp = [], Exif(), b""
         for photo in Photo.frames(path):
             height, width = photo.colour.shape[:2]
             mode = ("L" if photo.grey else "RGB") + ("" if photo.alpha is None else "A")
             frames.append(Frame((SCALE * width, SCALE * height), mode, photo.duration))
-            exif = exif or photo.exif
-        return cls(path, frames, plays, exif)
+            exif, xmp = exif or photo.exif, xmp or photo.xmp
+        return cls(path, frames, plays, exif, xmp)
 
     def check(self, target: Path, bits: int, quality: int | None) -> None:
         """Refuse what the target's format cannot hold once it is upscaled; arguments as for `batch.upscale_file`.
@@ -73,7 +78,15 @@ class Animation:
         if format_ != "TIFF" and any(frame.duration is None for frame in self.frames):
             raise ImageError(f"{target}: {format_} is for animations; the pages of {self.path} are for TIFF.")
 
-    def save(self, target: Path, photos: Iterator[Photo], *, quality: int | None = None, exif: bool = True) -> None:
+    def save(
+        self,
+        target: Path,
+        photos: Iterator[Photo],
+        *,
+        quality: int | None = None,
+        exif: bool = True,
+        provenance: Provenance | None = None,
+    ) -> None:
         """Write an animated PNG, WebP or GIF, or a TIFF of several pages; replaces `target` in one move.
 
         PNG and GIF are held in memory until all is there, WebP and TIFF frame by frame. A GIF has 256 colours a frame,
@@ -83,7 +96,8 @@ class Animation:
             target: where to.
             photos: the frames, upscaled.
             quality: 1 to 100 for lossy WebP; by default it is lossless.
-            exif: whether the EXIF block goes with it.
+            exif: whether EXIF and XMP go with it, which GIF does not take.
+            provenance: as for `Photo.save`.
 
         Raises:
             ImageError: the format cannot hold it; or what `photos` raises.
@@ -115,9 +129,12 @@ class Animation:
         frames.load()
         if format_ != "TIFF":
             options["icc_profile"] = frames.info.get("icc_profile")
+        notes = Notes.of(self.exif if exif else Exif(), self.xmp if exif else b"", provenance)
+        if format_ != "GIF":
+            options |= notes.options(format_)
         try:
             with replacing(target) as temporary:
-                frames.save(temporary, format_, **options, exif=self.exif if exif else b"")
+                frames.save(temporary, format_, **options)
         except (ValueError, struct.error) as error:
             raise ImageError(f"{target}: cannot be written as {format_} ({error}).") from error
 

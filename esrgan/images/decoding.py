@@ -3,11 +3,11 @@
 import sys
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..errors import ImageError
+from .exif import TAGS, Exif, upright
 from .metadata import to_srgb
-from .tiff16 import TAGS
 
 # Pillow decodes 16-bit colour to its upper bytes; told the other byte order, it takes the lower ones.
 OTHER_ORDER = {
@@ -18,8 +18,8 @@ OTHER_ORDER = {
 GREY_ALPHA = {"LA;16B": ">u2", "LA;16L": "<u2", "LA;16N": "=u2"}
 
 
-def decode(image: Image.Image, twin: Image.Image, name: str) -> np.ndarray:
-    """The upright pixels of a file opened twice: uint8 or uint16, shape (H, W, 1 to 4), alpha last.
+def decode(image: Image.Image, twin: Image.Image, exif: Exif, name: str) -> np.ndarray:
+    """The pixels of a file opened twice, turned as its EXIF says: uint8 or uint16, shape (H, W, 1 to 4), alpha last.
 
     Raises:
         ImageError: 32 bits a channel, or 16 in separate planes; the message begins with `name`.
@@ -34,17 +34,17 @@ def decode(image: Image.Image, twin: Image.Image, name: str) -> np.ndarray:
     }
     code = codes.pop() if len(codes) == 1 else None
     if code in OTHER_ORDER:
-        upper, lower = ImageOps.exif_transpose(image), ImageOps.exif_transpose(_unpack(twin, OTHER_ORDER[code]))
+        upper, lower = upright(image, exif), upright(_unpack(twin, OTHER_ORDER[code]), exif)
         pixels = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
     elif code in GREY_ALPHA:  # four bytes a pixel, like RGBA
         image._mode = "RGBA"
-        pixels = np.asarray(ImageOps.exif_transpose(_unpack(image, "RGBA"))).view(GREY_ALPHA[code]).astype(np.uint16)
+        pixels = np.asarray(upright(_unpack(image, "RGBA"), exif)).view(GREY_ALPHA[code]).astype(np.uint16)
     elif image.mode.startswith("I;16"):
-        pixels = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)[..., None]
+        pixels = np.asarray(upright(image, exif)).astype(np.uint16)[..., None]
         if tags.get(TAGS.PhotometricInterpretation) == 0:  # white, which Pillow passes over
             pixels = 65535 - pixels
     else:
-        pixels = np.asarray(_plain(ImageOps.exif_transpose(image)))
+        pixels = np.asarray(_plain(upright(image, exif)))
         return pixels.reshape(*pixels.shape[:2], -1)
     if "transparency" in image.info:  # the one colour that is
         opaque = (pixels != np.array(image.info["transparency"])).any(2)

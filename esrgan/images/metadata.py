@@ -1,31 +1,8 @@
-"""What a photo's file says beside its pixels: the colour profile, and EXIF."""
+"""Colour profiles (ICC): which one belongs to decoded pixels, and converting to sRGB."""
 
 import io
 
-from PIL import ExifTags, Image, ImageCms
-
-# EXIF about the photo; all else is about how the file stores it. Orientation is left out, as pixels are turned instead.
-NAMES = ("Make", "Model", "Software", "HostComputer", "Artist", "Copyright", "DateTime", "ImageDescription", "Rating")
-RESOLUTION = ("XResolution", "YResolution", "ResolutionUnit")
-EXPLORER = ("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject")
-KEPT = [ExifTags.Base[name] for name in (*NAMES, *RESOLUTION, *EXPLORER)]
-SUB_BLOCKS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-DROPPED = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.IFD.Interop)
-
-
-def kept_exif(image: Image.Image) -> bytes:
-    """The EXIF block without orientation, size, thumbnail and storage; empty if there is none or it is damaged."""
-    try:
-        exif, kept = image.getexif(), Image.Exif()
-        for tag in KEPT:
-            if tag in exif:
-                kept[tag] = exif[tag]
-        for block in SUB_BLOCKS:
-            if entries := {tag: value for tag, value in exif.get_ifd(block).items() if tag not in DROPPED}:
-                kept[block] = entries
-        return kept.tobytes() if len(kept) else b""
-    except Exception:  # whatever a damaged tag makes Pillow stumble over; the pixels are sound
-        return b""
+from PIL import Image, ImageCms
 
 
 def fitting_profile(image: Image.Image, grey: bool) -> bytes | None:

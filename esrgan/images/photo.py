@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,19 @@ from PIL import Image
 from ..errors import ImageError
 from ..files import replacing
 from .decoding import decode, spread
-from .metadata import fitting_profile, kept_exif, to_srgb
+from .exif import Exif, read_exif
+from .metadata import fitting_profile, to_srgb
+from .notes import Notes
 from .png16 import write_png16
 from .reading import MAX_PIXELS, SAVE_OPTIONS, called, check_size, decoding, format_of, frames_of, opened
 from .resize import SCALE, enlarge
-from .tiff16 import LIMIT, write_tiff16
+from .tiff import LIMIT, write_tiff
+from .xmp import Provenance, kept_xmp
 
 LARGEST_SIDES = {"JPEG": 65_535, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "WEBP": 16_383}  # all that can be written
 SIDES_OF_FRAMES = {"GIF": 65_535} | {name: LARGEST_SIDES[name] for name in ("PNG", "TIFF", "WEBP")}
 LOSSY = ("JPEG", "WEBP")
-DEEP = {"PNG": write_png16, "TIFF": write_tiff16}
+DEEP = ("PNG", "TIFF")
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -35,6 +38,7 @@ class Photo:
         grey: whether the file is grey, and is to stay so.
         icc: the colour profile; None for sRGB.
         exif: the EXIF block, without orientation, size and thumbnail; may be empty.
+        xmp: the XMP packet, without orientation and size; may be empty.
         duration: for how long an animation shows it, ms; None if it is no frame of one.
         frame_count: how many frames the file holds, of which this is one.
     """
@@ -43,7 +47,8 @@ class Photo:
     alpha: np.ndarray | None = None
     grey: bool = False
     icc: bytes | None = None
-    exif: bytes = b""
+    exif: Exif = field(default_factory=Exif)
+    xmp: bytes = b""
     duration: float | None = None
     frame_count: int = 1
 
@@ -109,14 +114,15 @@ class Photo:
 
     @classmethod
     def _of(cls, image: Image.Image, twin: Image.Image, name: str) -> "Photo":
-        pixels = decode(image, twin, name)
+        exif, xmp = read_exif(image), kept_xmp(image)
+        pixels = decode(image, twin, exif, name)
         colour, alpha = (pixels[..., :-1], pixels[..., -1]) if pixels.shape[2] in (2, 4) else (pixels, None)
         grey = colour.shape[2] == 1
         if alpha is not None and alpha.any() and not alpha.all():
             filled = spread(colour.astype(np.float32), alpha.astype(np.float32)[..., None])
             colour = np.rint(filled).astype(colour.dtype)
         colour = np.broadcast_to(colour, (*colour.shape[:2], 3))
-        return cls(colour, alpha, grey, fitting_profile(image, grey), kept_exif(image))
+        return cls(colour, alpha, grey, fitting_profile(image, grey), exif.kept(), xmp)
 
     def rgb(self) -> Image.Image:
         """What models and measurements see: 8-bit sRGB, transparency over white."""
@@ -147,7 +153,14 @@ class Photo:
         alpha = np.asarray(enlarge(Image.fromarray(scaled), SCALE))
         return replace(self, colour=colour, alpha=np.rint(alpha.clip(0, peak)).astype(colour.dtype))
 
-    def save(self, path: Path, *, quality: int | None = None, exif: bool = True) -> None:
+    def save(
+        self,
+        path: Path,
+        *,
+        quality: int | None = None,
+        exif: bool = True,
+        provenance: Provenance | None = None,
+    ) -> None:
         """Write PNG, JPEG, WebP or TIFF, as the extension says; replaces `path` in one move.
 
         JPEG has no transparency: what is transparent lies over white there.
@@ -155,25 +168,35 @@ class Photo:
         Args:
             path: where to.
             quality: 1 to 100 for JPEG and lossy WebP; by default JPEG has 95, and WebP is lossless.
-            exif: whether the EXIF block goes with it.
+            exif: whether EXIF and XMP go with it.
+            provenance: what enlarged it, which a note in XMP then says.
 
         Raises:
             ImageError: the format cannot hold it.
         """
         height, width = self.colour.shape[:2]
         format_ = check_target(path, width, height, self.channels, self.bits, quality)
-        kept = self.exif if exif else b""
-        if self.bits == 16:
-            with replacing(path) as temporary:
-                DEEP[format_](temporary, self._channels(), self.icc, kept)
-            return
-        image = self.picture(format_)
-        options = SAVE_OPTIONS.get(format_, {}) | ({} if quality is None else {"quality": quality, "lossless": False})
-        try:
-            with replacing(path) as temporary:
-                image.save(temporary, format_, **options, icc_profile=image.info.get("icc_profile"), exif=kept)
-        except ValueError as error:
-            raise ImageError(f"{path}: cannot be written as {format_} ({error}).") from error
+        notes = Notes.of(self.exif if exif else Exif(), self.xmp if exif else b"", provenance).fitting(format_, path)
+        with replacing(path) as temporary:
+            if format_ == "TIFF":
+                write_tiff(temporary, self._channels(), self.icc, notes.exif, notes.xmp)
+            elif self.bits == 16:
+                write_png16(temporary, self._channels(), self.icc, notes.exif.tobytes(), notes.xmp)
+            else:
+                image = self.picture(format_)
+                options = SAVE_OPTIONS.get(format_, {})
+                if quality is not None:
+                    options = options | {"quality": quality, "lossless": False}
+                try:
+                    image.save(
+                        temporary,
+                        format_,
+                        **options,
+                        **notes.options(format_),
+                        icc_profile=image.info.get("icc_profile"),
+                    )
+                except ValueError as error:
+                    raise ImageError(f"{path}: cannot be written as {format_} ({error}).") from error
 
     def picture(self, format_: str) -> Image.Image:
         """This photo of 8 bits as a format holds it, with its profile in `info` where the format has such profiles."""

@@ -11,7 +11,7 @@ UP = 2  # the filter that stores a row as its difference from the one above
 ROWS = 64
 
 
-def write_png16(path: Path, pixels: np.ndarray, icc: bytes | None = None, exif: bytes = b"") -> None:
+def write_png16(path: Path, pixels: np.ndarray, icc: bytes | None = None, exif: bytes = b"", xmp: bytes = b"") -> None:
     """Write an array as it is.
 
     Args:
@@ -19,6 +19,7 @@ def write_png16(path: Path, pixels: np.ndarray, icc: bytes | None = None, exif: 
         pixels: uint16 of shape (H, W, C); C of 1 to 4 for grey, grey and alpha, RGB, RGBA.
         icc: a colour profile.
         exif: an EXIF block, with or without its JPEG prefix.
+        xmp: a packet.
     """
     height, width, channels = pixels.shape
     with path.open("wb") as file:
@@ -33,6 +34,8 @@ def write_png16(path: Path, pixels: np.ndarray, icc: bytes | None = None, exif: 
             chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc))
         if exif:
             chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+        if xmp:
+            chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
         compressor = zlib.compressobj(3)
         above = np.zeros((1, 2 * channels * width), np.uint8)
         for start in range(0, height, ROWS):

@@ -13,6 +13,7 @@ from ..images.bounded import decode, open_photo
 from ..images.photo import DEEP, Photo, check_target
 from ..images.reading import find_images, format_of
 from ..images.resize import SCALE
+from ..images.xmp import Provenance
 from .upscaler import Upscaler
 
 
@@ -60,6 +61,7 @@ def upscale_file(
     bits: int | None = None,
     quality: int | None = None,
     exif: bool = True,
+    provenance: Provenance | None = None,
     all_frames: bool = False,
     progress: bool = False,
 ) -> None:
@@ -72,6 +74,7 @@ def upscale_file(
         bits: 8 or 16 a channel; by default as many as the photo has, and 8 where the format has no more.
         quality: as for `Photo.save`.
         exif: as for `Photo.save`.
+        provenance: as for `Photo.save`.
         all_frames: whether an animation, or a document of several pages, is upscaled whole, with 8 bits a channel, and
             not its first frame alone.
         progress: whether to show a bar over its tiles.
@@ -98,10 +101,10 @@ def upscale_file(
                     bar.set_description(f"frame {number} of {count}")
                     yield upscale(photo, 8)
 
-            animation.save(target, frames(), quality=quality, exif=exif)
+            animation.save(target, frames(), quality=quality, exif=exif, provenance=provenance)
             return
         photo = open_photo(path)
         bits = bits or (photo.bits if format_of(target) in DEEP else 8)
         height, width = photo.colour.shape[:2]
         check_target(target, SCALE * width, SCALE * height, photo.channels, bits, quality)
-        upscale(photo, bits).save(target, quality=quality, exif=exif)
+        upscale(photo, bits).save(target, quality=quality, exif=exif, provenance=provenance)

@@ -11,8 +11,9 @@ from test_photos import SIXTEEN, UPSCALER, camera_exif, larger, png16, profile
 
 from esrgan import ImageError
 from esrgan.images.bounded import read_image
+from esrgan.images.exif import from_bytes
 from esrgan.images.photo import Photo, check_target
-from esrgan.images.tiff16 import write_tiff16
+from esrgan.images.tiff import write_tiff
 from esrgan.inference.folder import upscale_file
 
 COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG's colour types by how many channels each has
@@ -75,7 +76,7 @@ def test_a_big_endian_exif_block_makes_a_big_endian_file(tmp_path: Path) -> None
     exif = Image.Exif()
     exif.endian = ">"
     exif[ExifTags.Base.Make] = "Maker"
-    write_tiff16(tmp_path / "out.tif", SIXTEEN, exif=exif.tobytes())
+    write_tiff(tmp_path / "out.tif", SIXTEEN, exif=from_bytes(exif.tobytes()))
     assert (tmp_path / "out.tif").read_bytes().startswith(b"MM\0*")
     assert np.array_equal(tifffile.imread(tmp_path / "out.tif"), SIXTEEN)
     assert is_read_as(tmp_path / "out.tif", SIXTEEN)
@@ -136,7 +137,7 @@ def test_what_would_be_read_wrongly_is_refused(channels: int, compression: str |
 
 @pytest.mark.parametrize("channels", COLOUR)
 def test_a_turned_tiff_is_upright(channels: int, tmp_path: Path) -> None:
-    write_tiff16(tmp_path / "turned.tif", SIXTEEN[..., :channels], exif=EXIF.tobytes())
+    write_tiff(tmp_path / "turned.tif", SIXTEEN[..., :channels], exif=from_bytes(EXIF.tobytes()))
     assert is_read_as(tmp_path / "turned.tif", np.rot90(SIXTEEN[..., :channels], -1))
     grey = (SIXTEEN[..., 0] >> 8).astype(np.uint8)
     Image.fromarray(grey).save(tmp_path / "grey.tif", exif=EXIF)
