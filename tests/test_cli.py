@@ -78,7 +78,7 @@ def test_what_is_there_is_skipped_and_upscaled_again_when_asked(photos, model, c
 
 
 def test_results_may_go_above_the_folder_that_is_read(photos) -> None:
-    assert find_targets([photos], photos.parent) == [
+    assert find_targets([photos], photos.parent).pairs == [
         (photos / "cat.png", photos.parent / "cat.png"),
         (photos / "more" / "eye.jpg", photos.parent / "more" / "eye.png"),
     ]

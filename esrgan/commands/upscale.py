@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     on_cpu = compiled or parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
     state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))  # how long one process may wait for another
     targets = find_targets(options.inputs, options.output, EXTENSIONS.get(options.format))
-    wanted = [pair for pair in targets if options.overwrite or not pair[1].is_file()]
+    wanted = [pair for pair in targets.pairs if options.overwrite or not pair[1].is_file()]
     (wanted,) = broadcast_object_list([wanted])  # one process may have begun to write before another looks
     given = {"tile": options.tile, "overlap": options.overlap, "ensemble": options.ensemble}
     generator = load(options.model)
@@ -118,12 +118,15 @@ def run(options: argparse.Namespace) -> int:
             except MemoryError as error:
                 failed.append(f"{path}: {error}")
     failed = gather_object(failed)
+    done, skipped = len(wanted) - len(failed), len(targets.pairs) - len(wanted)
+    failed += targets.problems
     if state.is_main_process:
-        done, skipped = len(wanted) - len(failed), len(targets) - len(wanted)
         told = f" by {state.num_processes} processes" if state.num_processes > 1 else ""
         logger.info("%d photo%s upscaled by %d to %s%s", done, "" if done == 1 else "s", SCALE, options.output, told)
         if skipped:
             logger.info("%d skipped, as they are there already; --overwrite upscales them again", skipped)
+        for note in targets.notes:
+            logger.info("%s", note)
         for message in failed:
             logger.error("%s", message)
     state.wait_for_everyone()  # a launcher ends all as soon as one reports a failure

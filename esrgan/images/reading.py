@@ -1,10 +1,13 @@
 """Files to pixels and back. Whatever is wrong with a file is an `ImageError` of one sentence that names it."""
 
 import io
+import logging
+import os
 import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +24,19 @@ else:
     pillow_heif.register_heif_opener()
     HEIC_EXTENSIONS = frozenset({".heic", ".heif"})
 
+logger = logging.getLogger(__name__)
+
 MAX_PIXELS = 100_000_000
+NAMED = 3  # files that are left out
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {"compress_level": 3},
     "WEBP": {"lossless": True},
 }
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]  # no EPS: Pillow would start Ghostscript for it
-EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}) | HEIC_EXTENSIONS
 if HEIC_EXTENSIONS:
     FORMATS.append("HEIF")
+EXTENSIONS = frozenset(extension for extension, name in Image.registered_extensions().items() if name in FORMATS)
 DAMAGE = (
     OSError,
     RuntimeError,
@@ -141,17 +147,67 @@ def write_image(image: Image.Image, path: Path) -> None:
         image.save(temporary, format_, **SAVE_OPTIONS.get(format_, {}))
 
 
+@dataclass
+class Found:
+    """What is in a folder and below it.
+
+    Attributes:
+        images: files that may be photos by their extension, sorted.
+        others: files that are not.
+        hidden: how many names begin with a dot, of files and of folders, whose content is not counted.
+        locked: folders that this user may not read.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    hidden: int = 0
+    locked: list[Path] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> str:
+        """What is no photo, counted and named; empty where there is nothing."""
+        names = ", ".join(path.name for path in self.others[:NAMED]) + (", …" if len(self.others) > NAMED else "")
+        parts = [f"{len(self.others)} other files ({names})"] if self.others else []
+        parts += [f"{self.hidden} hidden"] if self.hidden else []
+        return " and ".join(parts)
+
+
+def search_folder(folder: Path) -> Found:
+    """Look through a folder and those below it; links to folders are not followed."""
+    found = Found()
+    for root, folders, names in os.walk(folder, onerror=lambda error: found.locked.append(Path(error.filename))):
+        found.hidden += sum(name.startswith(".") for name in (*folders, *names))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            if not name.startswith("."):
+                path = Path(root, name)
+                kind = found.images if path.suffix.lower() in EXTENSIONS and path.is_file() else found.others
+                kind.append(path)
+    found.images.sort()
+    found.others.sort()
+    return found
+
+
+def locked_folder(folder: Path) -> str:
+    """What is said of a folder that may not be read."""
+    return f"{folder}: this folder may not be read by this user; change its permissions."
+
+
 def find_images(path: Path) -> list[Path]:
-    """The file itself, or all images below a folder, sorted.
+    """The file itself, or all images below a folder, sorted; the log says what is left out.
 
     Raises:
-        ImageError: nothing there.
+        ImageError: nothing there, or a folder below it may not be read.
     """
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise ImageError(f"{path}: no such file or folder.")
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS and file.is_file())
-    if not found:
+    found = search_folder(path)
+    if found.locked:
+        raise ImageError(locked_folder(found.locked[0]))
+    if not found.images:
         raise ImageError(f"{path}: no images in this folder ({', '.join(sorted(EXTENSIONS))}).")
-    return found
+    if found.left_out:
+        logger.info("%s: left out %s", path, found.left_out)
+    return found.images

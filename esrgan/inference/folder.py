@@ -1,6 +1,8 @@
 """Photos by the folder: what is read, where each result goes, and each from file to file."""
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -11,14 +13,32 @@ from ..files import check_file
 from ..images.animation import Animation, count_frames
 from ..images.bounded import decode, open_photo
 from ..images.photo import DEEP, Photo, check_target
-from ..images.reading import find_images, format_of
+from ..images.reading import EXTENSIONS, format_of, locked_folder, search_folder
 from ..images.resize import SCALE
 from ..images.xmp import Provenance
 from .upscaler import Upscaler
 
 
-def find_targets(inputs: list[Path], output: Path, extension: str | None = None) -> list[tuple[Path, Path]]:
-    """What is read, and where its result goes; folders keep their structure.
+@dataclass(frozen=True)
+class Targets:
+    """What is read, and where each result goes.
+
+    Attributes:
+        pairs: photos and results, each photo once.
+        notes: what is left out, and which results are named apart.
+        problems: a sentence for each folder that may not be read.
+    """
+
+    pairs: list[tuple[Path, Path]]
+    notes: list[str]
+    problems: list[str]
+
+
+def find_targets(inputs: list[Path], output: Path, extension: str | None = None) -> Targets:
+    """Find photos; folders keep their structure.
+
+    Of photos that differ in their extension alone, results keep it: `a.jpg` and `a.png` become `a.jpg.png` and
+    `a.png.png`.
 
     Args:
         inputs: photos, and folders of photos; below a folder, the output folder is left out.
@@ -26,6 +46,7 @@ def find_targets(inputs: list[Path], output: Path, extension: str | None = None)
         extension: of the results in a folder, such as `.jpg`; by default `.png`.
 
     Raises:
+        FileError: a result cannot be written.
         ImageError: there are none, or two would become one file.
     """
     if output.suffix.lower() in Image.registered_extensions() and not output.is_dir():
@@ -33,24 +54,49 @@ def find_targets(inputs: list[Path], output: Path, extension: str | None = None)
             raise ImageError(f"{output}: a file name serves for one photo only; give a folder.")
         if extension:
             raise ImageError(f"{output}: its extension says the format; leave --format out, or give a folder.")
-        targets = {output: inputs[0]}
+        found = Targets([(inputs[0], output)], [], [])
     else:
-        targets = {}
-        results = output.resolve()
-        for given in inputs:
-            for path in find_images(given) if given.is_dir() else [given]:
-                inside = path.relative_to(given) if given.is_dir() else Path(path.name)
-                if given.resolve() in results.parents and results in path.resolve().parents:
-                    continue
-                target = (output / inside).with_suffix(extension or ".png")
-                if target in targets:
-                    raise ImageError(f"{path} and {targets[target]} would both become {target}; upscale them apart.")
-                targets[target] = path
-    photos = {path.resolve() for path in targets.values()}
-    for target in targets:
-        if target.resolve() in photos:
+        found = _in_folder(inputs, output, extension or ".png")
+    photos = {os.path.realpath(path) for path, _ in found.pairs}
+    for _, target in found.pairs:
+        if os.path.realpath(target) in photos:
             raise ImageError(f"{target}: is a photo itself, and would be lost; choose another output folder.")
-    return [(path, target) for target, path in targets.items()]
+        check_file(target)
+    return found
+
+
+def _in_folder(inputs: list[Path], output: Path, extension: str) -> Targets:
+    notes: list[str] = []
+    problems: list[str] = []
+    results = os.path.realpath(output)
+    insides: dict[str, tuple[Path, Path]] = {}  # by what it really is: a photo may be given twice
+    for given in inputs:
+        if not given.is_dir():
+            insides.setdefault(os.path.realpath(given), (given, Path(given.name)))
+            continue
+        there = search_folder(given)
+        if there.left_out:
+            notes.append(f"{given}: left out {there.left_out}")
+        if not there.images and not there.locked:
+            raise ImageError(f"{given}: no images in this folder ({', '.join(sorted(EXTENSIONS))}).")
+        problems += [locked_folder(folder) for folder in there.locked]
+        within = os.path.realpath(given) != results and Path(results).is_relative_to(os.path.realpath(given))
+        for path in there.images:
+            if not (within and Path(os.path.realpath(path)).is_relative_to(results)):
+                insides.setdefault(os.path.realpath(path), (path, path.relative_to(given)))
+    sharing: dict[Path, list[Path]] = {}
+    for path, inside in insides.values():
+        sharing.setdefault(inside.with_suffix(extension), []).append(path)
+    targets: dict[Path, Path] = {}
+    for path, inside in insides.values():
+        others = [other for other in sharing[inside.with_suffix(extension)] if other != path]
+        name = Path(f"{inside}{extension}") if others else inside.with_suffix(extension)
+        if other := targets.get(output / name):
+            raise ImageError(f"{path} and {other} would both become {output / name}; upscale them apart.")
+        targets[output / name] = path
+        if others:
+            notes.append(f"{path}: becomes {name.name}, as {others[0].name} is there too")
+    return Targets([(path, target) for target, path in targets.items()], notes, problems)
 
 
 def upscale_file(
