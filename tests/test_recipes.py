@@ -1,16 +1,10 @@
 """The recipes say what the paper says, every number has a source, and the command line reaches each."""
 
 import dataclasses
-import re
-import shlex
-import subprocess
-import sys
 
 import pytest
-from conftest import ROOT
 
 import train
-from esrgan.__main__ import parse as parse_command
 from esrgan.training.recipes import RECIPES, Esrgan, Paper
 
 
@@ -53,35 +47,3 @@ def test_every_field_can_be_set_from_the_command_line(name) -> None:
 def test_settings_that_make_no_sense_are_refused(changes, message) -> None:
     with pytest.raises(ValueError, match=message):
         Esrgan(**changes)
-
-
-README = (ROOT / "README.md").read_text()
-
-
-def test_the_readmes_python_compiles() -> None:
-    snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(snippets) >= 2
-    for snippet in snippets:
-        compile(snippet, "README.md", "exec")
-
-
-def test_the_readmes_commands_parse() -> None:
-    lines = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ").splitlines()
-    commands = [line for line in lines if " -m esrgan " in line or " train.py " in line]
-    assert len(commands) >= 3
-    for line in commands:
-        words = shlex.split(line)
-        if "train.py" in words:
-            train.parse(words[words.index("train.py") + 1 :])
-        else:
-            parse_command(words[words.index("esrgan") + 1 :])
-
-
-def test_the_readmes_options_exist() -> None:
-    known = train.build_parser("esrgan").format_help()
-    commands = ("upscale", "evaluate", "publish", "deploy-space", "convert", "export")
-    for program in (["app.py"], ["tests/benchmarks/upscale.py"], *(["-m", "esrgan", command] for command in commands)):
-        arguments = [sys.executable, *program, "--help"]
-        known += subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for option in set(re.findall(r"(?<![\w-])--[a-z_]+", README)):
-        assert option in known, option

@@ -1,0 +1,151 @@
+"""Write every figure that the repository shows, from the scores in esrgan/study.
+
+python docs/write.py              # tables and sentences in README, docs and model cards, and the differences' picture
+python docs/write.py --pictures   # and the plates, by the bundled weights
+
+A marked block, from `<!-- table: NAME -->` to `<!-- end -->`, holds what `BLOCKS` says.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard
+from PIL import Image, ImageDraw, ImageFont
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from esrgan import Generator, Upscaler  # noqa: E402
+from esrgan.evaluation import report  # noqa: E402
+from esrgan.evaluation.metrics import METRICS  # noqa: E402
+from esrgan.evaluation.plots import draw_differences, draw_plate  # noqa: E402
+from esrgan.evaluation.study import Evaluation, Method, bicubic, read_truth  # noqa: E402
+from esrgan.files import replacing  # noqa: E402
+from esrgan.images.reading import EXAMPLES  # noqa: E402
+from esrgan.images.resize import shrink  # noqa: E402
+
+CARDS = [ROOT / "esrgan" / "pretrained" / name / "README.md" for name in ("mixed", "dogs")]
+TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *CARDS]
+STUDIES = report.read_studies()
+FILES = {"model.psnr.safetensors": "psnr", "model.safetensors": "gan"}
+
+
+def card_table(model: str) -> str:
+    """Both stages of one model and bicubic, on each kind of photo."""
+    metrics = ("psnr_y", "ssim_y", "lpips")
+    ways = {"bicubic": "bicubic", **{f"`{file}`": f"{model}:{stage}" for file, stage in FILES.items()}}
+    rows = [
+        [f"{report.count(study)} {kind}", name, *(METRICS[m].spell(study["mean"][way][m]) for m in metrics)]
+        for kind, study in STUDIES.items()
+        for name, way in ways.items()
+    ]
+    return report.table(["measured on", "weights", *(METRICS[metric].label for metric in metrics)], rows)
+
+
+def blocks() -> dict[str, str]:
+    """What each marked block holds."""
+    made = {"answer": report.answer(STUDIES), "summary": report.summary_table(STUDIES)}
+    for name in (*report.KINDS, "examples", "paper"):
+        if (report.STUDY / f"{name}.json").is_file():
+            study = report.read_study(name)
+            made[name] = report.scores_table(study, report.KINDS.get(name, "photos"))
+            made[f"{name} differences"] = report.differences_table(
+                study, ["paper"] if name == "paper" else [report.EXACT, report.CRISP]
+            )
+    return made | {f"card {model}": card_table(model) for model in ("mixed", "dogs")}
+
+
+def render(text: str, made: dict[str, str]) -> str:
+    """A text with its marked blocks filled anew."""
+
+    def fill(block: re.Match[str]) -> str:
+        return f"{block[1]}\n{made.get(block[2], '')}\n<!-- end -->"
+
+    return re.sub(r"(<!-- table: ([\w ]+) -->)\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+
+
+def render_metadata(card: str, model: str) -> str:
+    """A model card whose metadata name what was measured."""
+    parsed = ModelCard(card)
+    kind, study = next(iter(STUDIES.items()))
+    parsed.data["eval_results"] = [
+        EvalResult(
+            task_type="image-to-image",
+            task_name="x4 super-resolution",
+            dataset_type="photos",
+            dataset_name=f"{report.count(study)} {kind}",
+            dataset_args={"protocol": study["protocol"]},
+            metric_type=metric.split("_")[0],
+            metric_name=METRICS[metric].label,
+            metric_value=round(value, METRICS[metric].digits),
+        )
+        for metric, value in study["mean"][f"{model}:gan"].items()
+    ]
+    return str(parsed)
+
+
+def texts() -> dict[Path, str]:
+    """Each text as it should be."""
+    made = blocks()
+    written = {path: render(path.read_text(encoding="utf-8"), made) for path in TEXTS}
+    return written | {path: render_metadata(written[path], path.parent.name) for path in CARDS}
+
+
+def write_differences(path: Path) -> None:
+    """Dogs minus mixed, photo by photo, at both stages."""
+    photos = next(iter(STUDIES.values()))["photos"]
+    ways = next(iter(photos.values()))
+    pairs = [(f"mixed:{stage}", f"dogs:{stage}") for stage in (report.EXACT, report.CRISP)]
+    draw_differences(Evaluation(list(photos), {way: [s[way] for s in photos.values()] for way in ways}, pairs), path)
+
+
+def write_hero(path: Path, upscaler: Upscaler) -> None:
+    """Parts of example photos at 3 times their size: bicubic, the dogs model, the truth."""
+    width, height, zoom, gap, head = 128, 84, 3, 6, 26
+    corners = {"cat_chelsea.png": (112, 66), "kitten_wool.png": (212, 96), "dog_german_shepherd.png": (322, 66)}
+    ways: dict[str, Method | None] = {"bicubic": bicubic, "this library": upscaler, "the photo itself": None}
+    across, down = width * zoom + gap, height * zoom + gap
+    plate = Image.new("RGB", (len(ways) * across - gap, head + len(corners) * down - gap), "white")
+    for x, way in enumerate(ways):
+        place = (x * across + width * zoom / 2, head / 2)
+        ImageDraw.Draw(plate).text(place, way, "black", ImageFont.load_default(16), anchor="mm")
+    for y, (name, (left, top)) in enumerate(corners.items()):
+        truth = read_truth(EXAMPLES / name)
+        for x, method in enumerate(ways.values()):
+            part = (method(shrink(truth, 4)) if method else truth).crop((left, top, left + width, top + height))
+            shown = part.resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
+            plate.paste(shown, (x * across, head + y * down))
+    plate.save(path, "JPEG", quality=85, optimize=True)
+
+
+def write_pictures() -> None:
+    """The plates, by the bundled weights."""
+    ways = {
+        f"{name}:{stage}": Upscaler(Generator.from_pretrained(name, stage=stage))
+        for stage in (report.EXACT, report.CRISP)
+        for name in ("mixed", "dogs")
+    }
+    with replacing(report.STUDY / "plate.png") as path:
+        draw_plate({"bicubic": bicubic, **ways}, sorted(EXAMPLES.glob("*.png")), path)
+    with replacing(ROOT / "docs" / "pictures" / "plate.jpg") as path:
+        write_hero(path, ways["dogs:gan"])
+
+
+def main() -> None:
+    """Write them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", action="store_true", help="compute the plates, too; minutes on a CPU")
+    options = parser.parse_args()
+    for path, text in texts().items():
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    with replacing(report.STUDY / "differences.png") as path:
+        write_differences(path)
+    if options.pictures:
+        write_pictures()
+
+
+if __name__ == "__main__":
+    main()

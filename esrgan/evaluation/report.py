@@ -1,0 +1,128 @@
+"""What the repository's study measured, as tables and sentences: README, docs, model cards and page all take it here.
+
+A study is what `Evaluation.json` gives, in `esrgan/study`: `dogs.json` and `others.json` for the bundled weights on
+photos of dogs and of other animals, `examples.json` on the photos that come with the library, `paper.json` for the
+recipe of the paper (without the photos' own scores).
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .metrics import METRICS
+
+STUDY = Path(__file__).parent.parent / "study"
+KINDS = {"dogs": "photos of dogs", "others": "photos of other animals"}
+STAGES = {
+    "psnr": "L1 stage",
+    "0.5": "halfway between its stages",
+    "gan": "adversarial stage",
+    "paper": "the paper's recipe",
+}
+EXACT, CRISP = "psnr", "gan"
+
+Study = dict[str, Any]
+
+
+def read_study(name: str) -> Study:
+    """A study by its name."""
+    return json.loads((STUDY / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def read_studies() -> dict[str, Study]:
+    """What was measured on the bundled weights, by what the photos show; on the examples if on nothing else."""
+    found = {kind: read_study(name) for name, kind in KINDS.items() if (STUDY / f"{name}.json").is_file()}
+    return found or {"example photos": read_study("examples")}
+
+
+def way_label(way: str) -> str:
+    """A way to upscale in words: `dogs:psnr` is "dogs, L1 stage"."""
+    source, colon, stage = way.partition(":")
+    return f"{source}, {STAGES.get(stage, f'at {stage}')}" if colon else way
+
+
+def count(study: Study) -> int:
+    """How many photos were measured."""
+    return len(study["photos"]) or study["count"]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def scores_table(study: Study, kind: str) -> str:
+    """The mean of each metric for each way; `kind` says what the photos show."""
+    metrics = list(study["mean"]["bicubic"])
+    rows = [[way_label(way), *(METRICS[m].spell(mean[m]) for m in metrics)] for way, mean in study["mean"].items()]
+    return table([f"{count(study)} {kind}", *(METRICS[metric].label for metric in metrics)], rows)
+
+
+def differences_table(study: Study, stages: Sequence[str] = (EXACT, CRISP)) -> str:
+    """Dogs minus mixed in each metric, with the 95 % interval over photos, for each of the stages."""
+    chosen = [difference_of(study, stage) for stage in stages]
+    head = ["dogs minus mixed"]
+    for stage in stages:
+        head += [STAGES[stage], "95 % interval", "dogs better"]
+    rows = []
+    for metric in chosen[0]:
+        row = [METRICS[metric].label]
+        for difference in chosen:
+            wins = difference[metric].get("wins")
+            row += [*spell_difference(difference[metric], metric), "" if wins is None else f"{wins} of {count(study)}"]
+        rows.append(row)
+    return table(head, rows)
+
+
+def summary_table(studies: dict[str, Study]) -> str:
+    """One table for all: PSNR-Y and LPIPS of each way on each kind of photo, and dogs minus mixed in its last rows."""
+    metrics = ("psnr_y", "lpips")
+    head = [""]
+    for kind, study in studies.items():
+        head += [f"{count(study)} {kind}: {METRICS['psnr_y'].label}", METRICS["lpips"].label]
+    ways = ["bicubic", *(f"{name}:{stage}" for stage in (EXACT, CRISP) for name in ("mixed", "dogs"))]
+    rows = [
+        [way_label(way), *(METRICS[m].spell(study["mean"][way][m]) for study in studies.values() for m in metrics)]
+        for way in ways
+    ]
+    for stage in (EXACT, CRISP):
+        row = [f"dogs minus mixed, {STAGES[stage]}"]
+        for study in studies.values():
+            for metric in metrics:
+                mean, interval = spell_difference(difference_of(study, stage)[metric], metric)
+                row.append(f"{mean} ({interval})")
+        rows.append(row)
+    return table(head, rows)
+
+
+def difference_of(study: Study, stage: str) -> dict[str, dict[str, float]]:
+    """Dogs minus mixed at a stage, by metric: `mean`, `low`, `high`, `wins`."""
+    return study["difference"][f"dogs:{stage}_minus_mixed:{stage}"]
+
+
+def spell_difference(difference: dict[str, float], metric: str) -> tuple[str, str]:
+    """Its mean and its interval."""
+    mean, low, high = (METRICS[metric].spell(difference[key], "+") for key in ("mean", "low", "high"))
+    return mean, f"{low} to {high}"
+
+
+def lead(study: Study, stage: str, metric: str) -> str:
+    """Where dogs stands to mixed, in words; "level" where the interval holds zero."""
+    difference = difference_of(study, stage)[metric]
+    if difference["low"] <= 0 <= difference["high"]:
+        return "level"
+    ahead = (difference["mean"] < 0) == (METRICS[metric].best is min)
+    unit = " dB" if "dB" in METRICS[metric].label else ""
+    return f"{'ahead' if ahead else 'behind'} by {METRICS[metric].spell(abs(difference['mean']))}{unit}"
+
+
+def answer(studies: dict[str, Study]) -> str:
+    """Does the specialist win, in one sentence: the generators of the adversarial stage, on each kind of photo."""
+    parts = [
+        f"on {count(study)} {kind}, it is {lead(study, CRISP, 'psnr_y')} in PSNR-Y and "
+        f"{lead(study, CRISP, 'lpips')} in LPIPS"
+        for kind, study in studies.items()
+    ]
+    return f"The specialist against the generalist, where texture is painted: {'; '.join(parts)}."
