@@ -64,13 +64,9 @@ def known() -> str:
     """The help of every program."""
     programs = [["app.py"], ["train.py"], ["tests/benchmarks/upscale.py"], ["docs/write.py"]]
     programs += [["-m", "esrgan", command] for command in COMMANDS]
-    told = [
-        subprocess.run(
-            [sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout
-        for program in programs
-    ]
-    return "".join(told)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    commands = ([sys.executable, *program, "--help"] for program in programs)
+    return "".join(subprocess.check_output(line, cwd=ROOT, env=environment, text=True) for line in commands)
 
 
 @each_text
