@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import EXAMPLES, PHOTOS
+from matplotlib.figure import Figure
 from PIL import Image
 
-from esrgan.evaluation.plots import CROP, draw_differences, draw_plate, hardest_crop
-from esrgan.evaluation.study import bicubic, evaluate, read_truth
+from esrgan.evaluation.plots import CROP, FONT, draw_differences, draw_plate, fitted, hardest_crop
+from esrgan.evaluation.study import Evaluation, bicubic, evaluate, read_truth
 from esrgan.images.resize import shrink
 
 BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
@@ -56,3 +57,28 @@ def test_the_figure_of_differences_shows_losses_and_gains_in_a_panel_for_each_pa
 def area(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
     """Pixels of exactly this colour."""
     return int((picture == colour).all(axis=2).sum())
+
+
+def test_the_headings_of_a_plate_do_not_overlap() -> None:
+    long = "me/esrgan-x4-animals-of-the-savannah@v1.2:psnr"
+    shown = fitted(long, 2 * CROP)
+    assert FONT.getlength(shown) <= 2 * CROP < FONT.getlength(long)
+    before, after = shown.split("…")
+    assert long.startswith(before)
+    assert long.endswith(after)
+    assert len(before) - len(after) in (0, 1)
+    assert fitted("dogs:psnr", 2 * CROP) == "dogs:psnr"
+
+
+def test_the_title_over_a_panel_stays_within_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = (f"me/esrgan-x4-animals-of-the-{place}@v1.2:psnr" for place in ("savannah", "mountains"))
+    table = Evaluation(["1", "2"], {way: [{"psnr_y": 1.0}, {"psnr_y": 2.0}] for way in (a, b)}, [(a, b), (b, a)])
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    draw_differences(table, tmp_path / "differences.png")
+    (figure,) = figures
+    figure.draw_without_rendering()
+    left, right = (axes.title.get_window_extent() for axes in figure.axes)
+    assert left.x1 < right.x0
+    assert left.x0 >= 0
+    assert right.x1 <= figure.bbox.x1

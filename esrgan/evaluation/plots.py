@@ -1,5 +1,6 @@
 """An evaluation in pictures: differences photo by photo, and a plate of crops side by side."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from .metrics import METRICS, luma
 from .study import Evaluation, Method, bicubic, read_truth
 
 CROP = 96
+TITLE_WIDTH = 50  # characters over a panel
+FONT = ImageFont.load_default(14)
 
 
 def draw_differences(evaluation: Evaluation, path: Path) -> None:
@@ -31,7 +34,7 @@ def draw_differences(evaluation: Evaluation, path: Path) -> None:
         axes.axhline(total.mean, color="black", linewidth=1)
         axes.axhline(0, color="grey", linewidth=0.5)
         axes.set(
-            title=f"{b} minus {a}: better on {total.wins} of {len(values)} photos",
+            title=textwrap.fill(f"{b} minus {a}: better on {total.wins} of {len(values)} photos", TITLE_WIDTH),
             xlabel="photos, in order of the difference",
             ylabel=METRICS[metric].label,
             xticks=[],
@@ -47,7 +50,7 @@ def draw_plate(methods: Mapping[str, Method], paths: Sequence[Path], path: Path)
     plate = Image.new("RGB", (len(ways) * (side + gap) - gap, head + len(paths) * (side + gap) - gap), "white")
     for x, way in enumerate(ways):
         place = (x * (side + gap) + side / 2, head / 2)
-        ImageDraw.Draw(plate).text(place, way, "black", ImageFont.load_default(14), anchor="mm")
+        ImageDraw.Draw(plate).text(place, fitted(way, side), "black", FONT, anchor="mm")
     for y, photo in enumerate(tqdm(paths, desc="plate", unit="photo")):
         truth = read_truth(photo)
         low = shrink(truth, SCALE)
@@ -57,6 +60,16 @@ def draw_plate(methods: Mapping[str, Method], paths: Sequence[Path], path: Path)
             doubled = crop.resize((2 * crop.width, 2 * crop.height), Image.Resampling.NEAREST)
             plate.paste(doubled, (x * (side + gap), head + y * (side + gap)))
     plate.save(path, "PNG")
+
+
+def fitted(text: str, width: int) -> str:
+    """A heading cut in its middle, where a long name says least, to be at most `width` pixels wide."""
+    kept = len(text)
+    shown = text
+    while FONT.getlength(shown) > width:
+        kept -= 1
+        shown = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+    return shown
 
 
 def hardest_crop(truth: Image.Image, crop: int = CROP) -> tuple[int, int, int, int]:
