@@ -14,7 +14,7 @@ from .metrics import METRICS, luma
 from .study import Evaluation, Method, bicubic, read_truth
 
 CROP = 96
-TITLE_WIDTH = 50  # characters over a panel
+TITLE_WIDTH = 54  # characters over a panel
 FONT = ImageFont.load_default(14)
 
 
