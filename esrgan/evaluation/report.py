@@ -121,8 +121,7 @@ def lead(study: Study, stage: str, metric: str) -> str:
 def answer(studies: dict[str, Study]) -> str:
     """Does the specialist win, in one sentence: the generators of the adversarial stage, on each kind of photo."""
     parts = [
-        f"on {count(study)} {kind}, it is {lead(study, CRISP, 'psnr_y')} in PSNR-Y and "
-        f"{lead(study, CRISP, 'lpips')} in LPIPS"
+        f"{lead(study, CRISP, 'psnr_y')} in PSNR-Y and {lead(study, CRISP, 'lpips')} in LPIPS on {count(study)} {kind}"
         for kind, study in studies.items()
     ]
-    return f"The specialist against the generalist, where texture is painted: {'; '.join(parts)}."
+    return f"Compared with the generalist, the specialist is {', and '.join(parts)} (adversarial stage of both)."
