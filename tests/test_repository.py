@@ -1,8 +1,11 @@
 """What holds for the repository as a whole."""
 
+import re
 import warnings
 
 import pytest
+from conftest import ROOT
+from packaging.requirements import Requirement
 
 
 @pytest.mark.parametrize("module", ["esrgan", "esrgan.images.reading", "app", "train"])
@@ -13,3 +16,18 @@ def test_a_deprecation_in_our_own_code_is_an_error(module: str) -> None:
 
 def test_a_deprecation_in_anothers_code_is_not() -> None:
     warnings.warn_explicit("old", DeprecationWarning, "file.py", 1, module="appdirs")
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_every_dependency_is_pinned_once_to_a_version_in_its_range(python: str) -> None:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    pins = [pin for pin in pins if not pin.marker or pin.marker.evaluate({"python_version": python})]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^dependencies = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    ranges = {wanted.name: wanted.specifier for wanted in map(Requirement, re.findall(r'"(.+?)"', block))}
+    assert sorted(pin.name for pin in pins) == sorted(ranges)
+    for pin in pins:
+        (exact,) = pin.specifier
+        assert exact.operator == "=="
+        assert exact.version in ranges[pin.name]
