@@ -31,9 +31,8 @@ def read_study(name: str) -> Study:
 
 
 def read_studies() -> dict[str, Study]:
-    """What was measured on the bundled weights, by what the photos show; on the examples if on nothing else."""
-    found = {kind: read_study(name) for name, kind in KINDS.items() if (STUDY / f"{name}.json").is_file()}
-    return found or {"example photos": read_study("examples")}
+    """What was measured on the bundled weights, by what the photos show."""
+    return {kind: read_study(name) for name, kind in KINDS.items() if (STUDY / f"{name}.json").is_file()}
 
 
 def way_label(way: str) -> str:
