@@ -17,6 +17,7 @@ import gradio as gr
 from esrgan import EsrganError
 from esrgan.evaluation.study import PROTOCOL
 from esrgan.images.reading import EXAMPLES
+from esrgan.models.source import MODEL
 from esrgan.page import zero_gpu
 from esrgan.page.batch_tab import add_batch_tab
 from esrgan.page.jobs import COMPARE_PIXELS, RESERVED, UPSCALE_PIXELS, Studio, load_models
@@ -129,10 +130,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Load the models and serve the page until stopped; the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    source = "model folder, .safetensors file, Hub id or bundled name (default: %(default)s)"
     for name in ("mixed", "dogs"):
         parser.add_argument(
-            f"--{name}", metavar="SOURCE", default=os.environ.get(f"ESRGAN_{name.upper()}", name), help=source
+            f"--{name}",
+            metavar="SOURCE",
+            default=os.environ.get(f"ESRGAN_{name.upper()}", name),
+            help=f"{MODEL} (default: %(default)s)",
         )
     parser.add_argument(
         "--model", type=named, action="append", metavar="NAME=SOURCE", default=[], help="one more model; repeatable"

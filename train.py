@@ -20,7 +20,7 @@ from esrgan.evaluation.study import read_truth
 from esrgan.hub.publish import Uploads
 from esrgan.images.reading import find_images
 from esrgan.inference.device import keep_freed_memory
-from esrgan.models.download import HUB_ID
+from esrgan.models.source import HUB_ID, MODEL
 from esrgan.training.datasets import Photos, Stream, load_rows
 from esrgan.training.recipes import RECIPES, Esrgan
 from esrgan.training.trainer import Options, Stopped, Trainer, make_accelerator
@@ -62,7 +62,7 @@ def build_parser(recipe_name: str) -> argparse.ArgumentParser:
     )
     run = parser.add_argument_group("run")
     run.add_argument("--output_dir", type=Path, metavar="DIR", required=True, help="gets weights, checkpoints, curves")
-    run.add_argument("--init_from", metavar="SOURCE", help="start weights: mixed, dogs, folder, file or Hub id")
+    run.add_argument("--init_from", metavar="SOURCE", help=f"start weights: {MODEL}")
     run.add_argument("--resume_from_checkpoint", metavar="WHICH", help="'latest', or a checkpoint folder")
     for name, default, meaning in (
         ("checkpointing_steps", 500, "steps between checkpoints"),

@@ -184,14 +184,14 @@ def test_evaluate_measures_stages_and_what_lies_between_them(photos, tmp_path) -
     torch.manual_seed(0)
     gan, psnr, folder = Generator(1, 8, 4), Generator(1, 8, 4), tmp_path / "both"
     gan.save_pretrained(folder, psnr=psnr)
-    models = [f"{folder}@psnr", f"{folder}@0.5", f"{folder}@gan", folder]
-    pair = ["--difference", f"{folder}@psnr", f"{folder}@gan"]
+    models = [f"{folder}:psnr", f"{folder}:0.5", f"{folder}:gan", folder]
+    pair = ["--difference", f"{folder}:psnr", f"{folder}:gan"]
     done = run("evaluate", "--data", photos / "cat.png", "--models", *models, *pair, "--output", tmp_path / "study")
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "study" / "scores.json").read_text())
-    assert list(content["difference"]) == [f"{folder}@gan_minus_{folder}@psnr"]
+    assert list(content["difference"]) == [f"{folder}:gan_minus_{folder}:psnr"]
     truth = read_truth(photos / "cat.png")
     for model, stage in zip(models, ("psnr", 0.5, "gan", None), strict=True):
         expected = measure(Upscaler(Generator.from_pretrained(folder, stage=stage)), truth)["psnr_y"]
         assert content["mean"][str(model)]["psnr_y"] == pytest.approx(expected, abs=1e-9), model
-    assert content["mean"][f"{folder}@psnr"] != content["mean"][f"{folder}@gan"] == content["mean"][str(folder)]
+    assert content["mean"][f"{folder}:psnr"] != content["mean"][f"{folder}:gan"] == content["mean"][str(folder)]

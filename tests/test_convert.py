@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from esrgan import Generator, WeightsError
 from esrgan.__main__ import main
-from esrgan.models.convert import read_any
+from esrgan.models.convert import load
 
 TOP = {"conv_first": 0, "conv_up1": 3, "conv_up2": 6, "conv_hr": 8, "conv_last": 10}
 LATER = {"conv_body": "trunk_conv", "conv_up1": "upconv1", "conv_up2": "upconv2", "conv_hr": "HRconv"}
@@ -37,7 +37,7 @@ def test_a_published_file_gives_the_same_output(rename, nested, tmp_path) -> Non
     state = {rename(key): tensor for key, tensor in generator.state_dict().items()}
     torch.save({nested: state} if nested else state, tmp_path / "published.pth")
     x = torch.rand(1, 3, 9, 7)
-    assert torch.equal(read_any(tmp_path / "published.pth")(x), generator(x))
+    assert torch.equal(load(tmp_path / "published.pth")(x), generator(x))
 
 
 @pytest.mark.parametrize("rename", [first_release_name, later_name, str], ids=["first release", "later", "BasicSR"])
@@ -104,11 +104,11 @@ class Evil:
 def test_anything_else_is_refused_with_the_reason(content, reason, tmp_path) -> None:
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=rf"other\.pth: .*{reason}"):
-        read_any(tmp_path / "other.pth")
+        load(tmp_path / "other.pth")
 
 
 def test_a_cut_file_is_refused(tmp_path) -> None:
     torch.save(Generator(1, 8, 4).state_dict(), tmp_path / "whole.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:5000])
     with pytest.raises(WeightsError, match=r"cut\.pth"):
-        read_any(tmp_path / "cut.pth")
+        load(tmp_path / "cut.pth")

@@ -100,6 +100,13 @@ def test_a_space_gets_page_models_and_requirements(published: Hub, capsys: pytes
     assert any(line.startswith("spaces") for line in required)
 
 
+def test_a_space_keeps_the_revision_and_the_stage_that_are_named(published: Hub) -> None:
+    first = published["me/dogs"].commits[-1]
+    published["me/dogs"].commit("later", first.files | {"more": published.keep("more", b"")})
+    assert main([*DEPLOY[:-1], f"me/dogs@{first.oid}:0.5"]) == 0
+    assert published["spaces/me/animals"].variables["ESRGAN_DOGS"] == f"me/dogs@{first.oid}:0.5"
+
+
 def test_what_a_space_cannot_be_made_of_is_one_sentence(
     published: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -108,6 +115,7 @@ def test_what_a_space_cannot_be_made_of_is_one_sentence(
     for command, told in (
         ([*DEPLOY[:-1], "me/cats"], "me/cats: there is no such repository"),
         ([*DEPLOY[:-1], "me/empty"], "me/empty: no config.json and no model.safetensors there; publish a model"),
+        ([*DEPLOY[:-1], "me/dogs@psnr"], "a stage is written after a colon now: me/dogs:psnr."),
         (["deploy-space", "you/animals", *DEPLOY[2:]], "you/animals: the token may not do that"),
         ([*DEPLOY, "--dry-run", str(tmp_path / "full")], "is there already; give a new folder"),
     ):

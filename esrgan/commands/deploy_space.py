@@ -14,7 +14,9 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     parser.add_argument("space", metavar="ID", help="owner/name of the Space; made if it is not there")
     for name in ("mixed", "dogs"):
-        parser.add_argument(f"--{name}", required=True, metavar="ID", help=f"Hub id of the {name} model")
+        parser.add_argument(
+            f"--{name}", required=True, metavar="MODEL", help=f"the {name} model: ID[@REVISION][:STAGE]"
+        )
     parser.add_argument("--private", action="store_true", help="nobody else may see it")
     parser.add_argument("--zero-gpu", action="store_true", help="for ZeroGPU in place of a CPU")
     parser.add_argument("--dry-run", type=Path, metavar="DIR", help="only write what would be uploaded")

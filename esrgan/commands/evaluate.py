@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import WeightsError
 from ..files import check_file, replacing
-from ..models.source import MODEL
+from ..models.source import MODEL, split_label
 
 PLATE_ROWS = 6
 OUTPUTS = ("table.md", "scores.json", "differences.png", "plate.png")
@@ -26,14 +26,15 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         nargs="+",
         default=["mixed", "dogs"],
         metavar="MODEL",
-        help=f"{MODEL}; MODEL@psnr, MODEL@gan or MODEL@0.5 for the weights of a stage, or between the two",
+        help=f"{MODEL}; NAME=MODEL to call it NAME in table and pictures",
     )
     parser.add_argument(
         "--difference",
         nargs=2,
         action="append",
-        metavar="MODEL",
-        help="two of the models, for the difference of the second to the first; repeatable (default: the last two)",
+        metavar="NAME",
+        help="two of bicubic and the models, for the difference of the second to the first; repeatable (default: the "
+        "last two)",
     )
     parser.add_argument("--max_samples", type=int, metavar="N", help="measure the first N photos only")
     parser.add_argument(
@@ -63,13 +64,16 @@ def run(options: argparse.Namespace) -> int:
     for name in OUTPUTS if options.output else ():
         check_file(options.output / name)
     paths = find_images(options.data)[: options.max_samples or None]
+    models: dict[str, str] = {}
+    for name, source in map(split_label, options.models):
+        if name == "bicubic" or models.setdefault(name, source) != source:
+            raise WeightsError(f"--models {name}={source}: {name} is the name of another; give it one of its own.")
+    pairs = options.difference or [["bicubic", *models][-2:]]
+    for name in {name for pair in pairs for name in pair} - {"bicubic", *models}:
+        raise WeightsError(f"--difference {name}: not among --models {' '.join(models)}.")
     methods: dict[str, Method] = {"bicubic": bicubic}
-    for source in options.models:
-        methods[source] = Upscaler(load(source))
-    pairs = options.difference or [options.models[-2:]]
-    for model in {model for pair in pairs for model in pair} - set(options.models):
-        raise WeightsError(f"--difference {model}: not among --models {' '.join(options.models)}")
-    evaluation = evaluate(methods, paths, [(a, b) for a, *rest in pairs for b in rest], options.foreground)
+    methods |= {name: Upscaler(load(source)) for name, source in models.items()}
+    evaluation = evaluate(methods, paths, [(a, b) for a, b in pairs], options.foreground)
     sys.stdout.write(evaluation.markdown() + "\n")
     if options.output:
         table, scores, differences, plate = (options.output / name for name in OUTPUTS)

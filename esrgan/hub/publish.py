@@ -80,7 +80,7 @@ def publish(files: Files, repo_id: str, *, private: bool = False, collection: st
         there = {file.rfilename for file in info.siblings or []}
         before = ""
         if CARD_NAME in there:
-            before = fetch(f"{repo_id}@{info.sha}", CARD_NAME).read_text()
+            before = fetch(repo_id, CARD_NAME, revision=info.sha).read_text()
         card = published_card(files[CARD_NAME].decode(), repo_id, before, files)
         contents = {**files, CARD_NAME: card.encode()}
         gone = (there & {*MODEL_FILES, *RUN_FILES}) - contents.keys()

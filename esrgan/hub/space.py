@@ -10,6 +10,7 @@ from huggingface_hub import ModelInfo, SpaceCard, SpaceHardware, SpaceInfo
 from ..errors import HubError
 from ..files import check_folder, replacing_folder
 from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME
+from ..models.source import Source, parse
 from .publish import CARD_NAME, Files, asking, commit
 
 logger = logging.getLogger(__name__)
@@ -21,18 +22,20 @@ WEIGHTS = {CONFIG_NAME, WEIGHTS_NAME, PSNR_NAME}
 
 
 def look_up(models: Mapping[str, str]) -> dict[str, ModelInfo]:
-    """The newest commit of each model.
+    """The commit of each model, the newest one where its name has no revision.
 
     Raises:
-        HubError: there is none, or it is no model.
+        HubError: there is none, or it is no model, or not one of that stage.
     """
     found = {}
-    for name, repo_id in models.items():
-        with asking(repo_id) as api:
-            found[name] = api.model_info(repo_id)
-        missing = WEIGHTS - {PSNR_NAME} - _names(found[name])
+    for name, text in models.items():
+        source = parse(text)
+        with asking(source.place) as api:
+            found[name] = api.model_info(source.place, revision=source.revision)
+        needed = WEIGHTS - {PSNR_NAME} if source.stage in (None, "gan") else WEIGHTS
+        missing = needed - _names(found[name])
         if missing:
-            raise HubError(f"{repo_id}: no {' and no '.join(sorted(missing))} there; publish a model to it first.")
+            raise HubError(f"{text}: no {' and no '.join(sorted(missing))} there; publish a model to it first.")
     return found
 
 
@@ -65,13 +68,16 @@ def bundle(models: Mapping[str, ModelInfo], *, zero_gpu: bool = False) -> Files:
     return files
 
 
-def variables(models: Mapping[str, ModelInfo]) -> dict[str, str]:
+def variables(models: Mapping[str, str], infos: Mapping[str, ModelInfo]) -> dict[str, str]:
     """What tells the page which models to load: those commits, so that what was preloaded is what is used."""
-    return {f"ESRGAN_{name.upper()}": f"{info.id}@{info.sha}" for name, info in models.items()}
+    return {
+        f"ESRGAN_{name.upper()}": str(Source(infos[name].id, infos[name].sha, parse(source).stage))
+        for name, source in models.items()
+    }
 
 
 def write_bundle(folder: Path, models: Mapping[str, str], *, zero_gpu: bool = False) -> None:
-    """Write the Space's files; `models` are Hub ids.
+    """Write the Space's files; `models` are `ID[@REVISION][:STAGE]` of the Hub.
 
     Raises:
         FileError: the folder is not empty, or cannot be written.
@@ -86,7 +92,7 @@ def write_bundle(folder: Path, models: Mapping[str, str], *, zero_gpu: bool = Fa
 
 
 def deploy(space_id: str, models: Mapping[str, str], *, private: bool = False, zero_gpu: bool = False) -> str:
-    """Put the page on a Space, made if it is not there; `models` are Hub ids.
+    """Put the page on a Space, made if it is not there; `models` are `ID[@REVISION][:STAGE]` of the Hub.
 
     Returns:
         The Space's address.
@@ -105,7 +111,7 @@ def deploy(space_id: str, models: Mapping[str, str], *, private: bool = False, z
             private=private or None,
             exist_ok=True,
         )
-        for key, value in variables(infos).items():
+        for key, value in variables(models, infos).items():
             api.add_space_variable(space_id, key, value)
         info = api.space_info(space_id)
         gone = _names(info) - files.keys() - {".gitattributes"}

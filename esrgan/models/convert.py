@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from .generator import Generator
+from .source import exists, parse
 from .weights import read_weights
 
 # The first ESRGAN release numbered the layers of one nn.Sequential; its repository later named them.
@@ -56,19 +57,14 @@ def read_checkpoint(path: Path) -> Generator:
     return Generator.from_state({basicsr_key(key): tensor.float() for key, tensor in content.items()}, path)
 
 
-def read_any(source: str | Path) -> Generator:
-    """What `Generator.from_pretrained` takes, or a published `.pth` file.
+def load(name: str | Path) -> Generator:
+    """The generator of this name, `SOURCE[@REVISION][:STAGE]`; published weights of any key names among them.
 
     Raises:
-        WeightsError: not there, or not this network's weights.
+        WeightsError: as for `Generator.from_pretrained` and `read_checkpoint`.
     """
-    path = Path(source)
-    return read_checkpoint(path) if path.suffix in (".pth", ".pt") else Generator.from_pretrained(source)
-
-
-def load(model: str) -> Generator:
-    """The generator of MODEL or MODEL@STAGE."""
-    if not (match := re.fullmatch(r"(.+)@(psnr|gan|0(?:\.\d+)?|1)", model)):
-        return read_any(model)
-    source, stage = match.groups()
-    return Generator.from_pretrained(source, stage=stage if stage.isalpha() else float(stage))
+    source = parse(name)
+    path = Path(source.place)
+    if source.stage is None and exists(path) and path.is_file():
+        return read_checkpoint(path)
+    return Generator.from_pretrained(name)

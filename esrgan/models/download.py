@@ -1,7 +1,6 @@
 """What pulling from the Hub and publishing to it share: its ids, a file of it, and its refusals in plain words."""
 
 import errno
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from huggingface_hub.errors import (
 
 from ..errors import HubUnreachable, WeightsError
 
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]*[\w-]")
 # What the clients raise for what the Hub did, or something that answers in its place.
 HUB_ERRORS = (HTTPError, OSError, RuntimeError, ValueError)
 TOO_MANY = 429
@@ -28,16 +26,11 @@ OWN_DISK = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS)
 LOG_IN = "run `hf auth login`, or set HF_TOKEN"
 
 
-def is_hub_id(source: str | Path) -> bool:
-    """Whether this is spelt as `owner/name`, or `owner/name@revision`, and no such path exists."""
-    return bool(HUB_ID.fullmatch(str(source).partition("@")[0])) and not Path(source).exists()
-
-
-def fetch(source: str, name: str, **options: Any) -> Path:
+def fetch(repo_id: str, name: str, **options: Any) -> Path:
     """A file of a Hub repository, in the cache.
 
     Args:
-        source: a Hub id, perhaps with `@revision`, which serves where `options` have none.
+        repo_id: owner/name.
         name: the file.
         **options: further arguments of `hf_hub_download`.
 
@@ -46,11 +39,8 @@ def fetch(source: str, name: str, **options: Any) -> Path:
         HubUnreachable: neither the Hub nor the cache gives it.
         WeightsError: the Hub refuses it.
     """
-    repo_id, _, revision = source.partition("@")
     try:
-        return Path(
-            hf_hub_download(repo_id, name, **{**options, "revision": options.get("revision") or revision or None})
-        )
+        return Path(hf_hub_download(repo_id, name, **options))
     except RemoteEntryNotFoundError:
         raise
     except HUB_ERRORS as error:
@@ -58,8 +48,8 @@ def fetch(source: str, name: str, **options: Any) -> Path:
         refused = isinstance(error, HFValidationError) or (status and status != TOO_MANY and status < 500)
         kind = WeightsError if refused else HubUnreachable
         if options.get("local_files_only"):
-            raise kind(f"{source}: {name} is not in the cache, and the Hub was not to be asked.") from error
-        raise kind(f"{source}: not to be had from the Hub; {explain(error)}.") from error
+            raise kind(f"{repo_id}: {name} is not in the cache, and the Hub was not to be asked.") from error
+        raise kind(f"{repo_id}: not to be had from the Hub; {explain(error)}.") from error
 
 
 def explain(error: BaseException) -> str:

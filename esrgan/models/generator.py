@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import HfApi
@@ -17,7 +18,8 @@ from torch.nn import functional as F
 
 from ..errors import NoSuchStage, WeightsError
 from ..files import replacing
-from .download import fetch, is_hub_id
+from .download import fetch
+from .source import exists, is_hub_id, parse
 from .weights import load_strictly, read_config, read_weights
 
 BUNDLED = {folder.name: folder for folder in sorted((Path(__file__).parents[1] / "pretrained").glob("*/"))}
@@ -120,11 +122,12 @@ class Generator(nn.Module):
         """Load a generator in evaluation mode, strictly and from safetensors only.
 
         Args:
-            source: a bundled name (`mixed`, `dogs`), a folder with `config.json` and `model.safetensors`, a
-                `.safetensors` file with BasicSR's key names, or a Hub id, also as `owner/name@revision`.
+            source: `SOURCE[@REVISION][:STAGE]` (see `esrgan.models.source`): a bundled name (`mixed`, `dogs`), a folder
+                with `config.json` and `model.safetensors`, a `.safetensors` file with BasicSR's key names, or a Hub id.
             stage: which of a folder's weights: `gan` for `model.safetensors`, as by default; `psnr` for those of the
                 L1 stage beside it, `model.psnr.safetensors`; a number from 0 (psnr) to 1 (gan) for a blend of both.
-            revision: branch, tag or commit of a Hub id.
+                It takes the place of the one in `source`.
+            revision: branch, tag or commit of a Hub id; it takes the place of the one in `source`.
             token: for a private or gated Hub id; by default the one of `hf auth login`.
             cache_dir: where downloads are kept.
             force_download: download again what is in the cache.
@@ -136,41 +139,30 @@ class Generator(nn.Module):
                 reached and the cache does not have it.
             ValueError: `stage` is neither a name nor in 0..1.
         """
+        named = parse(source)
+        stage = named.stage if stage is None else stage
         names = _weight_names(stage)
-        place = BUNDLED.get(str(source), Path(source))
-        if place.is_file():
-            if stage is not None:
-                raise NoSuchStage(f"{place}: one file has no stages to choose from; give its folder.")
-            return cls.from_state(read_weights(place), place)
-        if place.is_dir():
-            files = [place / name for name in (CONFIG_NAME, *names)]
-            for path in files:
-                if not path.is_file():
-                    kind = NoSuchStage if path.name == PSNR_NAME else WeightsError
-                    raise kind(f"{place}: no {path.name} in this folder; {NEEDED[path.name]}.")
-        elif not is_hub_id(source):
-            raise WeightsError(
-                f"{source}: no such model; give a folder, a .safetensors file, a Hub id such as owner/name, "
-                f"or a bundled name ({', '.join(BUNDLED) or 'none is installed'})."
-            )
-        else:
+        place = BUNDLED.get(named.place, Path(named.place))
+        if is_hub_id(str(place)):
             options = {
-                "revision": revision,
+                "revision": revision or named.revision,
                 "token": token,
                 "cache_dir": cache_dir,
                 "force_download": force_download,
                 "local_files_only": local_files_only,
             }
-            files = []
-            try:
-                for name in (CONFIG_NAME, *names):
-                    files.append(fetch(str(source), name, **options))
-            except RemoteEntryNotFoundError as error:
-                kind = NoSuchStage if name == PSNR_NAME else WeightsError
-                raise kind(
-                    f"{source}: no {name} there; {NEEDED[name]}. "
-                    "Other formats are not opened, as a pickle can run code."
-                ) from error
+            files = _download(named.place, [CONFIG_NAME, *names], options)
+        elif not exists(place) or not (place.is_dir() or place.is_file()):
+            raise WeightsError(
+                f"{source}: no such model; give a folder, a weights file, a Hub id such as owner/name, "
+                f"or a bundled name ({', '.join(BUNDLED) or 'none is installed'})."
+            )
+        elif place.is_dir():
+            files = _find(place, [CONFIG_NAME, *names])
+        elif stage is None:
+            return cls.from_state(read_weights(place), place)
+        else:
+            raise NoSuchStage(f"{place}: one file has no stages to choose from; give its folder.")
         config = read_config(files[0], list(inspect.signature(cls).parameters))
         generators = [load_strictly(cls(**config), read_weights(path), path) for path in files[1:]]
         return blend(*generators, amount=stage) if isinstance(stage, float | int) else generators[0]
@@ -269,3 +261,24 @@ def _weight_names(stage: str | float | None) -> list[str]:
     if stage not in (None, "psnr", "gan"):
         raise ValueError(f"stage {stage!r}: must be psnr, gan or a number from 0 to 1")
     return [PSNR_NAME if stage == "psnr" else WEIGHTS_NAME]
+
+
+def _find(folder: Path, names: list[str]) -> list[Path]:
+    for name in names:
+        if not (folder / name).is_file():
+            kind = NoSuchStage if name == PSNR_NAME else WeightsError
+            raise kind(f"{folder}: no {name} in this folder; {NEEDED[name]}.")
+    return [folder / name for name in names]
+
+
+def _download(repo_id: str, names: list[str], options: dict[str, Any]) -> list[Path]:
+    files = []
+    try:
+        for name in names:
+            files.append(fetch(repo_id, name, **options))
+    except RemoteEntryNotFoundError as error:
+        kind = NoSuchStage if name == PSNR_NAME else WeightsError
+        raise kind(
+            f"{repo_id}: no {name} there; {NEEDED[name]}. Other formats are not opened, as a pickle can run code."
+        ) from error
+    return files

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
@@ -18,7 +19,9 @@ from ..images.bounded import read_image
 from ..images.reading import opened
 from ..images.resize import SCALE, crop_to_multiple, shrink
 from ..inference.upscaler import Upscaler
+from ..models.convert import load
 from ..models.generator import BUNDLED, Generator, blend
+from ..models.source import parse
 
 logger = logging.getLogger(__name__)
 
@@ -60,18 +63,18 @@ class Model:
     """A generator of both stages, whose detail can be dialled by blending them.
 
     Args:
-        source: what `Generator.from_pretrained` takes. Of a source with one stage only, the dial changes nothing.
+        source: what `esrgan.models.convert.load` takes. Of a source with one stage only, or whose name has the stage,
+            the dial changes nothing.
 
     Raises:
         WeightsError: it cannot be loaded.
     """
 
     def __init__(self, source: str | Path) -> None:
-        self.gan = Generator.from_pretrained(source)
-        try:
-            self.psnr = Generator.from_pretrained(source, stage="psnr")
-        except (NoSuchStage, HubUnreachable):  # the latter where only the other is in the cache
-            self.psnr = self.gan
+        self.psnr = self.gan = load(source)
+        if parse(source).stage is None:
+            with suppress(NoSuchStage, HubUnreachable):  # the latter where only the other is in the cache
+                self.psnr = Generator.from_pretrained(source, stage="psnr")
         self.at = lru_cache(maxsize=2)(self._at)
 
     @property
@@ -87,7 +90,7 @@ def load_models(sources: Mapping[str, str]) -> tuple[dict[str, Model], list[str]
     """The page's models; the bundled one of the same name in place of one that the Hub does not give.
 
     Args:
-        sources: what `Generator.from_pretrained` takes, by the models' names.
+        sources: what `esrgan.models.convert.load` takes, by the models' names.
 
     Returns:
         The models, and a sentence for each that was replaced.

@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..evaluation.metrics import METRICS
 from ..evaluation.study import PROTOCOL
-from ..models.download import is_hub_id
+from ..models.source import is_hub_id, parse
 from .recipes import Esrgan
 
 STAGES = {
@@ -101,7 +101,8 @@ class Facts:
 def model_card(facts: Facts) -> ModelCard:
     """Describe a generator; its metadata are what the Hub reads."""
     recipe, start = facts.recipe, facts.init_from
-    from_hub = start is not None and is_hub_id(start)
+    source = parse(start) if start else None
+    from_hub = source is not None and is_hub_id(source.place)
     title = f"ESRGAN x4, {facts.data}"
     results = [
         EvalResult(
@@ -123,7 +124,7 @@ def model_card(facts: Facts) -> ModelCard:
         pipeline_tag="image-to-image",
         tags=["super-resolution", "esrgan", "animals"],
         datasets=[facts.data] if facts.is_hub_dataset else None,
-        base_model=start.split("@")[0] if start and from_hub else None,
+        base_model=source.place if source and from_hub else None,
         model_name=title if results else None,
         eval_results=results or None,
     )

@@ -24,7 +24,7 @@ from ..evaluation.study import bicubic, mean_scores
 from ..files import replacing
 from ..inference.device import has_fast_bf16
 from ..inference.upscaler import Upscaler
-from ..models.convert import read_any
+from ..models.convert import load
 from ..models.generator import Generator
 from .checkpoints import Checkpoints, Progress
 from .crops import Sample, make_loader
@@ -64,7 +64,7 @@ class Options:
         checkpointing_steps: steps between two checkpoints.
         checkpoints_total_limit: how many checkpoints are kept.
         resume_from_checkpoint: a checkpoint folder, or `latest`.
-        init_from: weights to start from: what `esrgan.models.convert.read_any` takes. Their architecture is used.
+        init_from: weights to start from: what `esrgan.models.convert.load` takes. Their architecture is used.
         logging_steps: steps between two looks at the losses.
     """
 
@@ -179,7 +179,7 @@ class Trainer:
             PerceptualLoss(recipe.perceptual_layers)  # what it lacks is better known now than after the first stage
         set_seed(recipe.seed)
         if options.init_from:
-            generator = read_any(options.init_from)
+            generator = load(options.init_from)
             self.recipe = recipe = replace(recipe, **generator.config)  # type: ignore[arg-type]
         else:
             generator = Generator(recipe.num_blocks, recipe.num_features, recipe.growth_channels)
@@ -378,7 +378,7 @@ class Trainer:
         try:
             return Generator.from_pretrained(start, stage="psnr")
         except NoSuchStage:
-            return read_any(start)
+            return load(start)
 
     @property
     def _recipe_table(self) -> dict[str, Any]:

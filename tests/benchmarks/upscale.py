@@ -37,7 +37,7 @@ from esrgan.inference.device import has_fast_int8
 from esrgan.inference.folder import upscale_file
 from esrgan.inference.openvino import OpenVINOUpscaler
 from esrgan.inference.upscaler import CPU_TILE, Upscaler
-from esrgan.models.convert import read_any
+from esrgan.models.convert import load
 
 PARTS = ("speed", "precision", "seams", "quality", "memory")
 say = sys.stdout.write
@@ -56,8 +56,8 @@ def contenders(weights: Path) -> dict[str, Work]:
     """Each way to upscale, from 8-bit RGB to 8-bit RGB."""
     from spandrel import ModelLoader  # imports torchvision, for which esrgan.compat comes first
 
-    ours = Upscaler(read_any(weights))
-    plain = read_any(weights)
+    ours = Upscaler(load(weights))
+    plain = load(weights)
     theirs = ModelLoader().load_from_file(weights)
 
     def last(upscaler: Upscaler, pixels: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ def contenders(weights: Path) -> dict[str, Work]:
     if find_spec("openvino"):
         for backend, int8 in {"openvino": False, "openvino-int8": True}.items():
             if has_fast_int8() or not int8:
-                compiled = OpenVINOUpscaler(read_any(weights), int8=int8)
+                compiled = OpenVINOUpscaler(load(weights), int8=int8)
                 works[f"this library, --backend {backend}"] = partial(last, compiled)
     return works
 
@@ -102,7 +102,7 @@ def compare_speed(weights: Path, pixels: np.ndarray, rounds: int) -> None:
         ratios = [b / a for a, b in zip(durations[ours], times, strict=True)]
         near = psnr(results[name], results[ours], 255)
         say(f"| {name} | {statistics.median(times):.3f} | {statistics.median(ratios):.2f} | {near:.1f} |\n")
-    upscaler = Upscaler(read_any(weights))
+    upscaler = Upscaler(load(weights))
     with FlopCounterMode(display=False) as counter:
         upscaler.exact(to_tensor(pixels).to(upscaler.device))
     rate = counter.get_total_flops() / statistics.median(durations[ours]) / 1e9
@@ -137,7 +137,7 @@ def measure_seams(weights: Path, photos: list[np.ndarray], tile: int, overlaps: 
         *_, (_, _, result) = Upscaler(generator, dtype=torch.float32, **options).stream(pixels, bits=16)
         return result.astype(np.float64) / 257
 
-    generator = read_any(weights)
+    generator = load(weights)
     whole = [run(pixels, tile=max(pixels.shape)) for pixels in photos]
     say("| overlap | largest difference (levels) | RMS (levels) | pixels computed for each kept |\n|---|---|---|---|\n")
     for overlap in overlaps:
@@ -154,7 +154,7 @@ def measure_seams(weights: Path, photos: list[np.ndarray], tile: int, overlaps: 
 
 def measure_quality(weights: Path, paths: list[Path]) -> None:
     """PSNR-Y of every way to compute, and what it loses against float32."""
-    generator = read_any(weights)
+    generator = load(weights)
     ways: dict[str, Callable[[], Upscaler]] = {
         "float32": lambda: Upscaler(generator, dtype=torch.float32),
         "this library": lambda: Upscaler(generator),
@@ -188,7 +188,7 @@ def measure_quality(weights: Path, paths: list[Path]) -> None:
 
 def peak_memory(weights: Path, folder: Path) -> int:
     """Bytes, of this process, upscaling `in.png`: the high-water mark of Linux."""
-    upscale_file(folder / "in.png", folder / "out.png", Upscaler(read_any(weights)))
+    upscale_file(folder / "in.png", folder / "out.png", Upscaler(load(weights)))
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
@@ -229,7 +229,7 @@ def main() -> None:
     if "speed" in options.parts:
         compare_speed(options.weights, crops(options.size)[0], options.rounds)
     if "precision" in options.parts:
-        measure_precision(Upscaler(read_any(options.weights)), crops(options.size))
+        measure_precision(Upscaler(load(options.weights)), crops(options.size))
     if "seams" in options.parts:
         measure_seams(options.weights, crops(options.seam_size), options.seam_tile, options.overlaps)
     if "quality" in options.parts:
