@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from threading import Thread
+from threading import Event, Thread
 
 import gradio as gr
 
@@ -20,6 +20,7 @@ from esrgan.images.reading import EXAMPLES
 from esrgan.models.source import MODEL
 from esrgan.page import zero_gpu
 from esrgan.page.batch_tab import add_batch_tab
+from esrgan.page.inputs import Page
 from esrgan.page.jobs import COMPARE_PIXELS, RESERVED, UPSCALE_PIXELS, Studio, load_models
 from esrgan.page.photo_tab import Job, add_photo_tab
 from esrgan.page.study_tab import add_study_tab
@@ -102,7 +103,8 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
         ),
         Job("Upscale", UPSCALE_HINT, UPSCALE_API, studio.upscale, tell_upscale, ways=ways, maps=(), detail=0.8),
     )
-    with gr.Blocks(title="Sharper animals", analytics_enabled=False) as page:
+    gr.set_static_paths([EXAMPLES])
+    with Page(title="Sharper animals", analytics_enabled=False) as page:
         gr.Markdown(INTRO)
         for note in notes:
             gr.Markdown(f"⚠️ {note}", elem_classes="note")
@@ -149,12 +151,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     try:
         models, notes = load_models({"mixed": options.mixed, "dogs": options.dogs, **dict(options.model)})
+        folder = claim_folder()
     except EsrganError as error:
         logger.error("%s", error)
         return 1
     for note in notes:
         logger.warning("%s", note)
-    claim_folder()
     studio = Studio(models)
     page = build(studio, notes)
     try:
@@ -162,7 +164,6 @@ def main(arguments: list[str] | None = None) -> int:
             server_name=options.host,
             server_port=options.port,
             max_file_size=MAX_FILE_SIZE,
-            allowed_paths=[str(EXAMPLES)],
             footer_links=["api", "settings"],
             mcp_server=options.mcp,
             run_history=False,
@@ -175,10 +176,12 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError:
         logger.error("%s:%d cannot be served on; choose another with --port.", options.host, options.port)
         return 1
-    Thread(target=keep_clean, args=[page, KEPT_SECONDS], daemon=True).start()
+    stop = Event()
+    Thread(target=keep_clean, args=[page, folder, KEPT_SECONDS, stop], daemon=True).start()
     if not hasattr(zero_gpu.spaces, "GPU"):  # lent to visitors alone
         Thread(target=studio.warm_up, args=[min(EXAMPLES.glob("*.png"))], daemon=True).start()
     page.block_thread()
+    stop.set()
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from app_server import Server
     from hub_server import Hub
 
 ROOT = Path(__file__).parents[1]
@@ -79,6 +80,15 @@ def vgg() -> None:
     home = Path(os.environ.get("TORCH_HOME", Path.home() / ".cache" / "torch"))
     if not list((home / "hub" / "checkpoints").glob("vgg19-dcbb9e9d.pth")):
         pytest.skip("needs torchvision's VGG19 weights, in ../shared/torch_home or downloaded")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
+    """The page with tiny models."""
+    from app_server import serving
+
+    with serving(tmp_path_factory.mktemp("app")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
 import torch
-from app_server import Server, running, serving, tiny_models
+from app_server import Server, running, tiny_models
 from conftest import EXAMPLES, ROOT
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -37,14 +37,8 @@ from esrgan.models.generator import BUNDLED
 from esrgan.page.controls import Visit
 from esrgan.page.jobs import Figures, Model, Studio
 from esrgan.page.study_tab import PICTURES
-from esrgan.page.uploads import delete_old, keep_clean
+from esrgan.page.uploads import MARK, claim_folder, delete_old, keep_clean
 from esrgan.page.wording import tell_comparison
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("app")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -367,26 +361,27 @@ def test_a_port_in_use_is_one_sentence_and_status_1(
 def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
     tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "served"
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
-    (folder / "of an earlier run").mkdir(parents=True)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    folder = claim_folder()
+    (folder / "of an earlier run").mkdir()
     (folder / "of an earlier run" / "cat.png").write_bytes(b"photo")
     page = app.build(Studio({name: Model(path) for name, path in tiny_models(tmp_path).items()}))
     _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
 
     def served() -> set[str]:
-        return {path.name for path in folder.rglob("*") if path.is_file()}
+        return {path.name for path in folder.rglob("*") if path.is_file()} - {MARK}
 
+    stop = Event()
+    cleaning = Thread(target=keep_clean, args=[page, folder, 3, stop])
     try:
         client = Client(url, verbose=False, download_files=False)
         client.predict(handle_file(photo), api_name="/compare")
         names = ("", "-original", "-bicubic", "-mixed", "-dogs")
         assert served() >= {f"cat{name}.png" for name in names}
-        Thread(target=keep_clean, args=[page, 3], daemon=True).start()
-        examples = {*PICTURES, *(path.name for path in EXAMPLES.glob("*.png"))}
+        cleaning.start()
         deadline = time.monotonic() + 60
-        while served() != examples or any(not any(path.iterdir()) for path in folder.iterdir()):
-            assert time.monotonic() < deadline, served() - examples
+        while served() != {*PICTURES} or any(not any(path.iterdir()) for path in folder.iterdir() if path.is_dir()):
+            assert time.monotonic() < deadline, served() - {*PICTURES}
             time.sleep(0.5)
         assert not any(page.temp_file_sets)
         others = tmp_path / "of another application" / "photo.png"
@@ -396,6 +391,9 @@ def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(
         time.sleep(7)  # two rounds
         assert others.exists()
     finally:
+        stop.set()
+        if cleaning.ident:
+            cleaning.join()
         page.close(verbose=False)
 
 

@@ -22,11 +22,15 @@ from esrgan.page.jobs import Model
 mcp = pytest.importorskip("mcp", reason="mcp is not installed; pip install 'gradio[mcp]'")
 streamable = pytest.importorskip("mcp.client.streamable_http")
 
+META = {"_type": "gradio.FileData"}
+
 
 def test_an_assistant_compares_and_upscales_a_photo_it_sends(tmp_path: Path) -> None:
     photo = tmp_path / "cat.png"
     Image.open(EXAMPLES / "cat_chelsea.png").crop((150, 80, 230, 144)).save(photo)
     sent = f"data:image/png;base64,{base64.b64encode(photo.read_bytes()).decode()}"
+    outside = tmp_path / "private.png"
+    outside.write_bytes(photo.read_bytes())
     sources = tiny_models(tmp_path)
 
     async def progressed(done: float, total: float | None, message: str | None) -> None:
@@ -42,6 +46,8 @@ def test_an_assistant_compares_and_upscales_a_photo_it_sends(tmp_path: Path) -> 
             compared = await session.call_tool("compare", {"photo": sent}, progress_callback=progressed)
             upscaled = await session.call_tool("upscale", {"photo": sent, "detail": 1})
             refused = await session.call_tool("compare", {"photo": sent, "detail": 2})
+            for path in (str(outside), {"path": str(outside)}, {"path": str(outside), "meta": META}):
+                assert (await session.call_tool("compare", {"photo": path})).isError
         assert not compared.isError
         assert not upscaled.isError
         assert refused.isError
@@ -52,6 +58,10 @@ def test_an_assistant_compares_and_upscales_a_photo_it_sends(tmp_path: Path) -> 
         tools, compared, upscaled, refused = asyncio.run(talk(url))
         client = Client(url, verbose=False, download_files=False)
         assert "Dogs minus mixed over 1 photo" in client.predict([handle_file(photo)], api_name="/batch")[0]
+
+    served = [path.relative_to(tmp_path / "served") for path in (tmp_path / "served").rglob("*") if path.is_file()]
+    assert len({path.parts[0] for path in served}) == 1  # what was sent is in the folder that is cleaned
+    assert "private.png" not in [path.name for path in served]
 
     assert [tool.name for tool in tools] == ["compare", "upscale"]
     for tool in tools:

@@ -12,7 +12,8 @@ import gradio as gr
 from ..evaluation.plots import draw_differences
 from ..evaluation.study import Evaluation, Scores
 from ..images.reading import write_image
-from .controls import FAILED, MODELS, QUIET, STOPPED, Answer, Visit, add_controls, check_detail, failure, refusing
+from .controls import FAILED, MODELS, QUIET, STOPPED, Answer, Visit, add_controls, check_detail, refusing
+from .inputs import failure
 from .jobs import Studio
 from .uploads import make_folder
 from .wording import WORKING, tell_batch, tell_progress

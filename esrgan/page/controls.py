@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import EsrganError
+from .inputs import failure
 from .jobs import Studio
 
 DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
@@ -54,11 +55,6 @@ def add_controls(studio: Studio, title: str, detail: float) -> tuple[gr.Slider, 
     dial = gr.Slider(0, 1, detail, step=0.05, label="Detail", info=DETAIL_HINT, visible=studio.has_dial)
     with gr.Row():
         return dial, gr.Button(title, variant="primary", min_width=120), gr.Button("Stop", min_width=80, scale=0)
-
-
-def failure(sentence: str) -> gr.Error:
-    """What the page shows in its corner, and the API answers with."""
-    return gr.Error(sentence, duration=30, print_exception=False)
 
 
 @contextmanager

@@ -26,9 +26,9 @@ from .controls import (
     Visit,
     add_controls,
     check_detail,
-    failure,
     refusing,
 )
+from .inputs import failure
 from .jobs import Box, Figures, Step, Studio
 from .uploads import make_folder
 from .wording import WORKING, label, tell_maps, tell_progress

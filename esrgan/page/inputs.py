@@ -1,0 +1,57 @@
+"""What a visitor or a program may send: files that were uploaded, in the shape that Gradio gives them."""
+
+from typing import Any
+
+import gradio as gr
+from gradio.state_holder import SessionState
+
+from ..errors import ImageError
+from .uploads import let_in
+
+META = {"_type": "gradio.FileData"}
+SHAPE = 'is sent as {"path": …, "meta": {"_type": "gradio.FileData"}}, with the path that its upload was answered with'
+
+
+class Page(gr.Blocks):
+    """Blocks whose functions get only files that `let_in` has let in, however they are called."""
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
+    ) -> Any:
+        """Check what was sent, in place of Gradio, which takes any path without `meta` and answers with tracebacks."""
+        components = block_fn.inputs
+        if len(inputs) != len(components):
+            asked = ", ".join(component.label.lower() for component in components if component.label)
+            raise failure(f"{len(inputs)} values were sent where {len(components)} are expected ({asked}).")
+        checked = [check(component, value) for component, value in zip(components, inputs, strict=True)]
+        return await super().preprocess_data(block_fn, checked, state, explicit_call)
+
+
+def failure(sentence: str) -> gr.Error:
+    """What the page shows in its corner, and the API answers with."""
+    return gr.Error(sentence, duration=30, print_exception=False)
+
+
+def check(component: Any, value: Any) -> Any:
+    """The value as the component's functions may have it: of a file, nothing but the path where it really is.
+
+    Raises:
+        gr.Error: it has another shape, or a file is not let in.
+    """
+    if not isinstance(component, gr.Image | gr.File) or value is None:
+        return value
+    if isinstance(component, gr.File):
+        if not isinstance(value, list):
+            raise failure(f"{value!r:.60}: must be a list of photos, each of which {SHAPE}.")
+        return [check_file(item) for item in value]
+    return check_file(value)
+
+
+def check_file(value: Any) -> dict[str, Any]:
+    """One file; errors as for `check`."""
+    if not (isinstance(value, dict) and isinstance(path := value.get("path"), str) and path):
+        raise failure(f"{value!r:.60}: is no photo, which {SHAPE}.")
+    try:
+        return {"path": path if path.startswith(("http://", "https://")) else str(let_in(path)), "meta": META}
+    except ImageError as error:
+        raise failure(str(error)) from error

@@ -1,0 +1,203 @@
+"""What the page lets in and what it keeps its hands off: asked by HTTP, as any program can."""
+
+import json
+import os
+import time
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+from app_server import Server
+from conftest import EXAMPLES
+from PIL import Image
+
+import app
+from esrgan import ImageError
+from esrgan.errors import FileError
+from esrgan.page.uploads import MARK, claim_folder, delete_old, is_own, keep_clean, let_in
+
+META = {"_type": "gradio.FileData"}
+JSON = {"Content-Type": "application/json"}
+
+
+def ask(server: Server, endpoint: str, data: Any) -> tuple[str, Any]:
+    """The last event's name and data of a call by plain HTTP."""
+    call = f"{server.url}/gradio_api/call/{endpoint}"
+    asked = httpx.post(call, content=json.dumps({"data": data}), headers=JSON, timeout=60)
+    answer = httpx.get(f"{call}/{asked.json()['event_id']}", timeout=60).text
+    event, told = answer.rstrip().split("\n\n")[-1].split("\n", 1)
+    return event.removeprefix("event: "), json.loads(told.removeprefix("data: "))
+
+
+def refused(server: Server, endpoint: str, data: Any) -> str:
+    event, told = ask(server, endpoint, data)
+    assert event == "error", told
+    sentence = told["error"]
+    assert sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert "Traceback" not in server.log.read_text()
+    return sentence
+
+
+def upload(server: Server, name: str, content: bytes) -> str:
+    return httpx.post(f"{server.url}/gradio_api/upload", files={"files": (name, content)}).json()[0]
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> dict[str, Path]:
+    """Files of all kinds that nobody gave to the page."""
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (40, 40)).save(photo)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to(photo)
+    names = ("photo.png", "pipe.png", "link.png", "missing.png", "")
+    return {name or "folder": tmp_path / name for name in names} | {"zero": Path("/dev/zero")}
+
+
+@pytest.mark.parametrize("kind", ["photo.png", "pipe.png", "link.png", "missing.png", "folder", "zero"])
+@pytest.mark.parametrize("meta", [{}, {"meta": META}])
+def test_no_file_of_the_servers_user_is_given_to_a_visitor(
+    server: Server, outside: dict[str, Path], kind: str, meta: dict
+) -> None:
+    path = outside[kind]
+    sentence = f"{path.name}: not among the photos here, which are deleted after an hour; choose the photo again."
+    photo = {"path": str(path), **meta}
+    for endpoint, value in (("compare", photo), ("upscale", photo), ("batch", [photo])):
+        assert refused(server, endpoint, [value, 0]) == sentence
+
+
+def test_no_way_in_beside_the_endpoints(server: Server, outside: dict[str, Path]) -> None:
+    """Each function of the page that takes a file, with and without the queue."""
+    config = httpx.get(f"{server.url}/config").json()
+    kinds = {component["id"]: component["type"] for component in config["components"]}
+    photo = {"path": str(outside["photo.png"]), "meta": META}
+    asked = 0
+    for function in config["dependencies"]:
+        inputs = [kinds[key] for key in function["inputs"]]
+        if not {"image", "file"} & set(inputs):
+            continue
+        data = [{"image": photo, "file": [photo]}.get(kind, 0) for kind in inputs]
+        answer = httpx.post(
+            f"{server.url}/gradio_api/run/predict",
+            json={"data": data, "fn_index": function["id"], "session_hash": "visitor"},
+        )
+        assert answer.status_code == 500
+        assert "not among the photos here" in answer.json()["error"]
+        asked += 1
+    assert asked > 10
+    assert "Traceback" not in server.log.read_text()
+
+
+WRONG = ["x", 5, [None], [{}], {}, {"path": None}, {"path": 5}, {"path": ""}, {"path": "a\0b"}, {"path": "x" * 10_000}]
+
+
+@pytest.mark.parametrize("value", [*WRONG, {"path": "x", "meta": 5}, {"path": "\ud800"}], ids=repr)
+def test_a_value_of_a_wrong_shape_gets_a_sentence(server: Server, value: Any) -> None:
+    refused(server, "compare", [value, 0])
+    refused(server, "upscale", [value, 0])
+    refused(server, "batch", [value, 0])
+    refused(server, "batch", [[value], 0])
+
+
+@pytest.mark.parametrize("detail", [None, "x", [], {}, 2, -1])
+def test_a_detail_of_a_wrong_shape_gets_a_sentence(server: Server, detail: Any) -> None:
+    photo = {"path": upload(server, "cat.png", (EXAMPLES / "cat_chelsea.png").read_bytes()), "meta": META}
+    for endpoint, value in (("compare", photo), ("upscale", photo), ("batch", [photo])):
+        assert "must be a number from 0 to 1" in refused(server, endpoint, [value, detail])
+
+
+@pytest.mark.parametrize("data", [[], [None], [None, 0, 1, 2]])
+def test_missing_and_further_values_are_counted(server: Server, data: list) -> None:
+    for endpoint in ("compare", "upscale", "batch"):
+        assert refused(server, endpoint, data).startswith(f"{len(data)} values were sent where 2 are expected")
+
+
+def test_examples_are_let_in_and_dots_before_a_name_do_no_harm(server: Server) -> None:
+    example = EXAMPLES / "cat_chelsea.png"
+    assert ask(server, "compare", [{"path": str(example)}, 0])[0] == "complete"
+    dotted = upload(server, ".cat.png", example.read_bytes())
+    event, answer = ask(server, "compare", [{"path": dotted, "meta": META}, 0])
+    assert event == "complete"
+    assert Path(answer[1]["path"]).name == "cat-original.png"
+
+
+def test_a_link_out_of_the_folder_leads_nowhere(
+    tmp_path: Path, outside: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    folder = claim_folder()
+    (folder / "photo.png").write_bytes(b"photo")
+    (folder / "out.png").symlink_to(outside["photo.png"])
+    assert let_in(str(folder / "photo.png")) == folder / "photo.png"
+    for path in (folder / "out.png", folder / ".." / ".." / "photo.png", folder, folder / "missing.png"):
+        with pytest.raises(ImageError, match="not among the photos here"):
+            let_in(str(path))
+
+
+def test_a_users_folder_is_found_again_and_is_his_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    first = claim_folder()
+    assert first.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    assert claim_folder() == first
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert claim_folder() != first
+
+
+@pytest.mark.parametrize("kind", ["link", "of somebody", "open to others", "file"])
+def test_what_is_not_its_own_is_neither_used_nor_cleaned(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    name = claim_folder()
+    precious = tmp_path / "precious"
+    name.rename(precious)  # marked
+    (precious / "photo.png").write_bytes(b"photo")
+    if kind == "link":
+        name.symlink_to(precious)
+    elif kind == "file":
+        name.write_bytes(b"photo")
+    else:
+        precious = precious.rename(name)
+        if kind == "of somebody":
+            (name / MARK).unlink()
+        else:
+            name.chmod(0o755)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    folder = claim_folder()
+    assert folder != name
+    assert is_own(folder)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{name}: was not made by this program for this user; {folder} is used."
+    ]
+    keep_clean(gr.Blocks(), name, 0, Event())  # returns
+    assert (precious / "photo.png").read_bytes() == b"photo"
+
+
+def test_cleaning_follows_no_links(tmp_path: Path) -> None:
+    folder, other = tmp_path / "served", tmp_path / "other"
+    for path in (folder, other):
+        path.mkdir()
+        (path / "photo.png").write_bytes(b"photo")
+    (folder / "link.png").symlink_to(other / "photo.png")
+    (folder / "link").symlink_to(other)
+    time.sleep(0.2)
+    delete_old(folder, [], 0.1)
+    assert [path.name for path in folder.iterdir()] == ["link"]
+    assert (other / "photo.png").read_bytes() == b"photo"
+
+
+def test_a_place_where_no_folder_can_be_made_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file"))
+    with pytest.raises(FileError, match="no folder for photos can be made there"):
+        claim_folder()
+    assert app.main([]) == 1
+    assert caplog.records[-1].getMessage().endswith("set GRADIO_TEMP_DIR to another.")
