@@ -100,6 +100,22 @@ def test_the_command_gives_what_the_library_gives(upscaler, tmp_path) -> None:
     assert np.array_equal(Image.open(tmp_path / "out.png"), expected)
 
 
+def test_a_signal_is_handled_when_upscalers_have_gone(upscaler) -> None:
+    code = """
+import gc, os, signal
+from test_openvino import PHOTO, OpenVINOUpscaler, lively
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+first, second = (OpenVINOUpscaler(lively(), tile=40, overlap=4) for _ in range(2))
+first(PHOTO), second(PHOTO)
+del first
+gc.collect()
+del second
+gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    assert python(code) == "handled\n"
+
+
 def test_openvino_is_imported_when_asked_for_and_reports_nothing_to_its_maker(upscaler) -> None:
     code = """
 import esrgan.inference.openvino

@@ -1,7 +1,7 @@
 """Tiles by OpenVINO, which is faster than PyTorch on many CPUs; the extra `openvino` installs it."""
 
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,18 @@ from .upscaler import Upscaler
 
 PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "f32"}
 KEPT_SHAPES = 2  # a tile, and the same turned by 90 degrees
+
+
+@cache
+def shared_core() -> Any:
+    """OpenVINO's core, one for the process.
+
+    Each core gives the thread a stack for signals and takes back the one before when it goes. Of two, the older may go
+    first; the stack in use is then no more, and the next signal, as that of Ctrl-C or of a child that ends, is a crash.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class CompiledGenerator(nn.Module):
@@ -40,7 +52,7 @@ class CompiledGenerator(nn.Module):
         example = torch.zeros(1, 3, 8, 8)
         traced = torch.jit.trace(generator, example, check_trace=False)
         self.model = openvino.convert_model(traced, example_input=example)
-        self.core = openvino.Core()
+        self.core = shared_core()
         self.options = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
