@@ -188,7 +188,7 @@ def test_a_half_removed_checkpoint_is_never_picked(
     shutil.copytree(whole, cut)
 
     def killed(path: Path, *_: object, **__: object) -> None:
-        if Path(path).name == "psnr-000004":
+        if Path(path).name == ".psnr-000004.tmp" and Path(path).exists():
             (Path(path) / "optimizer.bin").unlink()
             raise SystemExit("killed here")
 

@@ -1,4 +1,4 @@
-"""Checkpoints: written beside and renamed, so that there is never half of one; the oldest beyond a limit removed."""
+"""Checkpoints: written and removed under a temporary name, so that there is never half of one."""
 
 import json
 import logging
@@ -23,10 +23,16 @@ class Progress(NamedTuple):
     best: float
 
 
+def temporary(checkpoint: Path) -> Path:
+    """Where a checkpoint is written and removed; what a crash leaves there goes when the step is saved again."""
+    return checkpoint.with_name(f".{checkpoint.name}.tmp")
+
+
 def remove(checkpoint: Path) -> None:
-    """Remove a checkpoint, first what marks it as complete: a crash amid this leaves none that looks whole."""
-    (checkpoint / "progress.json").unlink(missing_ok=True)
-    shutil.rmtree(checkpoint)
+    """Remove a checkpoint, in one move for whoever looks for checkpoints."""
+    shutil.rmtree(temporary(checkpoint), ignore_errors=True)
+    checkpoint.rename(temporary(checkpoint))
+    shutil.rmtree(temporary(checkpoint))
 
 
 class Checkpoints:
@@ -91,16 +97,16 @@ class Checkpoints:
     def save(self, accelerator: Accelerator, progress: Progress) -> None:
         """Write the state of everything that `accelerator` prepared; called by all processes."""
         target = self.folder / f"{progress.stage}-{progress.step:06d}"
-        beside = target.with_name(f".{target.name}.tmp")
+        written = temporary(target)
         if accelerator.is_main_process:
-            shutil.rmtree(beside, ignore_errors=True)
-            beside.mkdir(parents=True)
+            shutil.rmtree(written, ignore_errors=True)
+            written.mkdir(parents=True)
         accelerator.wait_for_everyone()
-        accelerator.save_state(str(beside))
+        accelerator.save_state(str(written))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            (beside / "progress.json").write_text(json.dumps(progress._asdict()))
-            move_folder(beside, target, "progress.json")
+            (written / "progress.json").write_text(json.dumps(progress._asdict()))
+            move_folder(written, target, "progress.json")
             for old in self.all()[: -self.limit]:
                 remove(old)
         accelerator.wait_for_everyone()
