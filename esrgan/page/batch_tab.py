@@ -12,7 +12,7 @@ import gradio as gr
 from ..evaluation.plots import draw_differences
 from ..evaluation.study import Evaluation, Scores
 from ..images.reading import write_image
-from .controls import FAILED, MODELS, QUIET, STOPPED, Answer, Visit, add_controls, check_detail, refusing
+from .controls import FAILED, MODELS, PROMPT, QUIET, STOPPED, Answer, Visit, add_controls, check_detail, refusing
 from .inputs import failure
 from .jobs import Studio
 from .uploads import make_folder
@@ -123,8 +123,8 @@ def add_batch_tab(studio: Studio) -> None:
         **MODELS,
     )
     asks = [photos, detail, visit]
-    begun = button.click(begin, asks, [verdict, details, finished], preprocess=False, **QUIET)
-    done = begun.then(
+    begun = button.click(begin, asks, [verdict, details, finished], preprocess=False, **PROMPT)
+    done = begun.success(
         run,
         asks,
         [verdict, chart, gallery, archive, tables, details, finished],
@@ -136,6 +136,7 @@ def add_batch_tab(studio: Studio) -> None:
         **MODELS,
     )
     done.success(lambda told: gr.Image(alt_text=told.splitlines()[1]), verdict, chart, **QUIET)
-    done.failure(lambda: FAILED, None, verdict, **QUIET)
+    for event in (begun, done):
+        event.failure(lambda: FAILED, None, verdict, **QUIET)
     finished.change(lambda shown: gr.Gallery(shown, visible=bool(shown)), finished, so_far, **QUIET)
     stop.click(halt, [verdict, visit], verdict, **QUIET)

@@ -16,6 +16,7 @@ FAILED = "## No result\nThe message in the corner says why."
 DELETED = "Photos and results are deleted after an hour; choose the photo again."
 MODELS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+PROMPT: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
 QUIET: dict[str, Any] = {**PRIVATE, "queue": False}  # without a queue failures are not shown
 
 Answer = tuple[Any, ...]

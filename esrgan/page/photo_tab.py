@@ -20,6 +20,7 @@ from .controls import (
     FAILED,
     MODELS,
     PRIVATE,
+    PROMPT,
     QUIET,
     STOPPED,
     Answer,
@@ -282,8 +283,8 @@ def add_photo_tab(studio: Studio, job: Job) -> None:
     photo.change(lambda: None, None, box, **QUIET)
     moved = detail.release(require, asks, None, preprocess=False, **QUIET)
     for trigger in (button.click, photo.upload, moved.success, examples.load_input_event.then):
-        begun = trigger(begin, asks, begun_outputs, js=SCROLL, preprocess=False, **QUIET)
-        done = begun.then(
+        begun = trigger(begin, asks, begun_outputs, js=SCROLL, preprocess=False, **PROMPT)
+        done = begun.success(
             run,
             asks,
             [figures, *downloads, verdict, result],
@@ -295,12 +296,12 @@ def add_photo_tab(studio: Studio, job: Job) -> None:
             **MODELS,
         )
         done.success(show, [result, box, left, right], [rows, slider, details, target, box, closer], **QUIET)
-        done.failure(lambda: (FAILED, *clear()), None, begun_outputs, **QUIET)
+        for event in (begun, done):
+            event.failure(lambda: (FAILED, *clear()), None, begun_outputs, **QUIET)
     stop.click(halt, [verdict, visit], begun_outputs, **QUIET)
-    prompt = {**PRIVATE, "concurrency_limit": None}
-    gr.on([left.input, right.input, result.change], show_pair, [result, left, right], slider, **prompt)
+    gr.on([left.input, right.input, result.change], show_pair, [result, left, right], slider, **PROMPT)
     gr.on([left.input, right.input], lambda *ways: tell_maps(ways), [left, right], legend, **QUIET)
-    target.select(look, result, [box, closer], **prompt)
+    target.select(look, result, [box, closer], **PROMPT)
     detail.input(
         peek,
         [result, box, detail],
