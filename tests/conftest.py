@@ -13,6 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from app_server import Server
     from hub_server import Hub
+    from torch import Tensor
+
+    from esrgan import Generator
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -30,6 +33,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a second thread costs networks 
 if (SHARED / "torch_home").is_dir():
     os.environ["TORCH_HOME"] = str(SHARED / "torch_home")
 sys.path.insert(0, str(ROOT))
+
+
+def as_saved(generator: "Generator") -> "dict[str, Tensor]":
+    """Its tensors as a model folder gives them back: weights as half precision has them, biases as they are."""
+    state = generator.state_dict()
+    return {key: tensor.half().float() if tensor.ndim > 1 else tensor for key, tensor in state.items()}
 
 
 def printed(script: str) -> str:

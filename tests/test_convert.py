@@ -2,14 +2,21 @@
 
 import re
 import sys
+import zipfile
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from conftest import EXAMPLES, printed
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
 from safetensors.torch import save_file
 
-from esrgan import Generator, WeightsError
+from esrgan import Generator, Upscaler, WeightsError
 from esrgan.__main__ import main
-from esrgan.models.convert import load
+from esrgan.models.convert import find_generator, load
 
 TOP = {"conv_first": 0, "conv_up1": 3, "conv_up2": 6, "conv_hr": 8, "conv_last": 10}
 LATER = {"conv_body": "trunk_conv", "conv_up1": "upconv1", "conv_up2": "upconv2", "conv_hr": "HRconv"}
@@ -53,13 +60,78 @@ def test_convert_writes_a_folder_that_from_pretrained_takes(rename, suffix, tmp_
     assert torch.equal(Generator.from_pretrained(tmp_path / "folder")(x), generator(x))
 
 
-def test_convert_refuses_a_network_for_another_scale(tmp_path, caplog) -> None:
+@pytest.mark.parametrize("prefix", ["", "module.", "netG.", "generator.", "_orig_mod.", "module._orig_mod.", "model."])
+@pytest.mark.parametrize(
+    "wrappers", [[], ["state_dict"], ["model"], ["net"], ["model_state_dict"], ["params-ema"], ["model", "params_ema"]]
+)
+@pytest.mark.parametrize("rename", [first_release_name, later_name, str], ids=["first release", "later", "BasicSR"])
+def test_wrappers_prefixes_and_what_lies_beside(wrappers, prefix, rename, tmp_path) -> None:
+    torch.manual_seed(0)
+    generator = Generator(1, 8, 4).eval()
+    content = {prefix + rename(key): tensor for key, tensor in generator.state_dict().items()}
+    if prefix:
+        content["netD.conv.weight"] = torch.zeros(8, 3, 3, 3)
+    for wrapper in wrappers:
+        content = {"epoch": 3, "optimizer": {"state": {0: {"step": torch.zeros(())}}}, wrapper: content, "note": "x"}
+    torch.save(content, tmp_path / "training.pth")
+    x = torch.rand(1, 3, 5, 4)
+    assert torch.equal(load(tmp_path / "training.pth")(x), generator(x))
+
+
+@pytest.mark.parametrize(
+    ("plain", "averaged"), [("params", "params_ema"), ("params", "params-ema"), ("net", "ema"), ("netG.", "model_ema.")]
+)
+def test_averaged_weights_come_first(plain, averaged, tmp_path) -> None:
+    last, average = (Generator(1, 8, 4).state_dict() for _ in range(2))
+    content = {plain: last, averaged: average}
+    if plain.endswith("."):
+        content = {prefix + key: tensor for prefix, state in content.items() for key, tensor in state.items()}
+    torch.save(content, tmp_path / "both.pth")
+    found = load(tmp_path / "both.pth").state_dict()
+    assert all(torch.equal(found[key], tensor) for key, tensor in average.items())
+
+
+def rescaled(scale: int, naming: str) -> dict[str, torch.Tensor]:
+    """Tensors of a network for another scale, under the names that it comes with."""
     state = Generator(1, 8, 4).state_dict()
-    state["conv_first.weight"] = torch.zeros(8, 12, 3, 3)  # as in Real-ESRGAN's x2
-    torch.save({"params_ema": state}, tmp_path / "x2.pth")
-    assert main(["convert", str(tmp_path / "x2.pth"), str(tmp_path / "folder")]) == 1
-    assert "conv_first.weight (file (8, 12, 3, 3), model (8, 3, 3, 3))" in caplog.text
+    if naming == "BasicSR":  # shuffles pixels into channels, and then enlarges by 4
+        state["conv_first.weight"] = torch.zeros(8, 3 * (4 // scale) ** 2, 3, 3)
+        return state
+    ups = {1: 0, 2: 1, 8: 3}[scale]
+    top = ["conv_first", *(f"conv_up{i + 1}" for i in range(ups)), "conv_hr", "conv_last"]
+    state |= {f"conv_up3.{kind}": state[f"conv_up2.{kind}"] for kind in ("weight", "bias")}
+    state = {key: tensor for key, tensor in state.items() if key.split(".")[0] in {*top, "body", "conv_body"}}
+    numbers = [0, *(3 * (i + 1) for i in range(ups)), 2 + 3 * ups, 4 + 3 * ups]
+    if naming == "later":
+        return {later_name(key).replace("conv_up3", "upconv3"): tensor for key, tensor in state.items()}
+    numbered = {name: f"model.{number}" for name, number in zip(top, numbers, strict=True)}
+    return {
+        f"{numbered[key.split('.')[0]]}.{key.split('.')[1]}"
+        if key.split(".")[0] in numbered
+        else first_release_name(key): t
+        for key, t in state.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("scale", "naming"),
+    [(scale, "BasicSR") for scale in (1, 2)] + [(scale, name) for scale in (1, 2, 8) for name in ("first", "later")],
+)
+def test_convert_refuses_a_network_for_another_scale(scale, naming, tmp_path, caplog) -> None:
+    torch.save({"params_ema": rescaled(scale, naming)}, tmp_path / "other.pth")
+    assert main(["convert", str(tmp_path / "other.pth"), str(tmp_path / "folder")]) == 1
+    assert caplog.messages[-1].endswith(f"other.pth: a x{scale} network; this library enlarges by 4.")
     assert not (tmp_path / "folder").exists()
+
+
+def test_published_weights_stay_within_a_level_when_converted(shared, tmp_path) -> None:
+    published = shared / "weights" / "realesrgan-x4plus_rrdbnet_fp16.safetensors"
+    assert main(["convert", str(published), str(tmp_path / "x4plus")]) == 0
+    before, after = load(published), Generator.from_pretrained(tmp_path / "x4plus")
+    assert (tmp_path / "x4plus" / "model.safetensors").stat().st_size < 1.01 * published.stat().st_size
+    photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((150, 80, 174, 96))
+    one, other = (np.asarray(Upscaler(model, dtype=torch.float32)(photo)).astype(int) for model in (before, after))
+    assert np.abs(one - other).max() <= 1
 
 
 def test_onnx_gives_the_same_for_any_size(tmp_path, caplog) -> None:
@@ -98,7 +170,10 @@ class Evil:
     [
         (Evil(), "not a file of tensors alone"),
         ({"weights": 3}, "no table of tensors"),
+        ({"params": torch.zeros(3)}, "no table of tensors of this architecture"),
+        (torch.zeros(3), "no table of tensors"),
         ({"conv1.weight": torch.zeros(1)}, "not an RRDBNet"),
+        ({"body.0.rdb1.conv1.weight": torch.zeros(())}, "not this architecture"),
     ],
 )
 def test_anything_else_is_refused_with_the_reason(content, reason, tmp_path) -> None:
@@ -107,8 +182,132 @@ def test_anything_else_is_refused_with_the_reason(content, reason, tmp_path) -> 
         load(tmp_path / "other.pth")
 
 
-def test_a_cut_file_is_refused(tmp_path) -> None:
-    torch.save(Generator(1, 8, 4).state_dict(), tmp_path / "whole.pth")
-    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:5000])
-    with pytest.raises(WeightsError, match=r"cut\.pth"):
-        load(tmp_path / "cut.pth")
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".zip.pth"])
+@pytest.mark.parametrize("kind", ["empty", "pointer", "page", "cut", "nearly whole"])
+def test_what_was_downloaded_instead_is_named(suffix, kind, tmp_path, caplog) -> None:
+    path, state = tmp_path / f"weights{suffix}", Generator(1, 8, 4).state_dict()
+    if suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=suffix == ".zip.pth")
+    whole = path.read_bytes()
+    content, reason = {
+        "empty": (b"", "is empty; download it again"),
+        "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
+        "page": (b"\n<!DOCTYPE html><html>Not found</html>", "is a web page"),
+        "cut": (whole[:5000], "is cut off; download it again"),
+        "nearly whole": (whole[:-1], "is cut off; download it again"),
+    }[kind]
+    path.write_bytes(content)
+    assert main(["convert", str(path), str(tmp_path / "folder")]) == 1
+    assert str(path) in caplog.messages[-1]
+    assert reason in caplog.messages[-1]
+
+
+def test_an_archive_that_is_packed_is_not_opened(tmp_path) -> None:
+    torch.save({"params": Generator(1, 8, 4).state_dict(), "more": torch.zeros(10_000_000)}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(tmp_path / "packed.pth", "w") as packed:
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry), zipfile.ZIP_DEFLATED)
+    load(tmp_path / "plain.pth")
+    assert (tmp_path / "packed.pth").stat().st_size < 200_000
+    with pytest.raises(WeightsError, match=r"packed\.pth: is a packed archive"):
+        load(tmp_path / "packed.pth")
+
+
+def test_tensors_build_nothing_larger_than_their_file(tmp_path) -> None:
+    with torch.device("meta"):
+        wide = Generator(1, 4000, 4000).state_dict()
+    torch.save({key: torch.zeros(1).expand(tensor.shape) for key, tensor in wide.items()}, tmp_path / "expanded.pth")
+    one = torch.zeros(4000 * 4000 * 9)
+    torch.save(
+        {key: one[: t.numel()].view(t.shape) for key, t in wide.items() if t.numel() <= len(one)},
+        tmp_path / "shared.pth",
+    )
+    state = Generator(1, 8, 4).state_dict()
+    save_file(state | {"body.999999999.rdb1.conv1.weight": torch.zeros(1)}, tmp_path / "named.safetensors")
+    save_file(state | {f"body.{'9' * 5000}.rdb1.conv1.weight": torch.zeros(1)}, tmp_path / "digits.safetensors")
+    hundred = {f"body.{i}.rdb1.conv1.weight": torch.zeros(4, 8, 3, 3) for i in range(101)}
+    save_file(state | hundred, tmp_path / "blocks.safetensors")
+    said = printed(f"""
+from pathlib import Path
+from esrgan import WeightsError
+from esrgan.models.convert import find_generator, load
+before = peak()
+for name in ("expanded.pth", "shared.pth", "named.safetensors", "digits.safetensors", "blocks.safetensors"):
+    try:
+        load(Path({str(tmp_path)!r}, name))
+    except WeightsError as error:
+        print(str(error).partition(name)[2])
+print((peak() - before) // 2**20)
+""").splitlines()
+    assert said[:2] == [": its tensors claim to be larger than the file, so it is not opened."] * 2
+    assert "1 unexpected: body.999999999.rdb1.conv1.weight" in said[2]
+    assert "1 unexpected: body.99999" in said[3]
+    assert said[4].startswith(": num_blocks = 101 is not a setting of this network")
+    assert int(said[5]) < 100  # MiB
+
+
+def test_two_names_of_one_layer_are_refused(tmp_path) -> None:
+    state = Generator(1, 8, 4).state_dict()
+    torch.save(state | {"trunk_conv.bias": torch.zeros(8)}, tmp_path / "twice.pth")
+    with pytest.raises(WeightsError, match=r"twice\.pth: two tensors have the names of one layer"):
+        load(tmp_path / "twice.pth")
+
+
+def test_tables_that_hold_themselves_end(tmp_path) -> None:
+    content: dict = {"a": 1}
+    for i in range(3000):
+        content = {"a": content, "b": content, i: content}
+    content["self"] = content
+    assert find_generator(content) is None
+    assert find_generator({"params": 3}) is None
+
+
+DAMAGE = ("flip", "cut", "zero", "swap", "grow", "text")
+
+
+def damaged(content: bytes, how: str, draw: Callable[[int], int]) -> bytes:
+    """The content of a file, damaged; `draw(n)` is a number below n."""
+    at, length = draw(len(content)), 1 + draw(min(64, len(content)))
+    before, part, after = content[:at], content[at : at + length], content[at + length :]
+    if how == "swap":  # with another part of the file
+        other = draw(len(content))
+        part = content[other : other + length]
+    return {
+        "flip": before + bytes(byte ^ 1 << draw(8) for byte in part) + after,
+        "cut": before,
+        "zero": before + bytes(len(part)) + after,
+        "swap": before + part + after,
+        "grow": before + part * 9 + after,
+        "text": before + b"9" * len(part) + after,
+    }[how]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> dict[str, dict[str, bytes]]:
+    """Weights in each of their forms, by what damage goes to: the files of a model folder, and the folder."""
+    folder = tmp_path_factory.mktemp("sound")
+    state = Generator(1, 8, 4).state_dict()
+    Generator(1, 8, 4).save_pretrained(folder)
+    torch.save({"params_ema": state, "epoch": 3}, folder / "zip.pth")
+    torch.save(state, folder / "legacy.pth", _use_new_zipfile_serialization=False)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "zip.pth", "legacy.pth"])
+@given(how=st.sampled_from(DAMAGE), data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_damaged_is_one_sentence(name, how, data, sound, tmp_path) -> None:
+    (tmp_path / "config.json").write_bytes(sound["config.json"])
+    (tmp_path / "model.safetensors").write_bytes(sound["model.safetensors"])
+    header = 4000 if how == "flip" else len(sound[name])  # where damage is more than other numbers
+    draw = lambda below: data.draw(st.integers(0, min(below, header) - 1))  # noqa: E731
+    (tmp_path / name).write_bytes(damaged(sound[name], how, draw))
+    try:
+        load(tmp_path / name if name.endswith(".pth") else tmp_path)
+        told = str(tmp_path)  # what happens to be sound
+    except WeightsError as error:
+        told = str(error)
+    assert str(tmp_path) in told
+    assert "\n" not in told

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import EXAMPLES
+from conftest import EXAMPLES, as_saved, printed
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -52,14 +52,25 @@ def test_keys_are_those_of_basicsr() -> None:
     assert set(Generator(**TINY).state_dict()) == keys
 
 
-def test_a_saved_folder_loads_as_its_own_half_precision(tiny: Generator, folder: Path) -> None:
+def test_a_saved_folder_loads_with_weights_in_half_precision(tiny: Generator, folder: Path) -> None:
     loaded = Generator.from_pretrained(folder)
     assert not loaded.training
-    for key, tensor in tiny.state_dict().items():
-        assert torch.equal(loaded.state_dict()[key], tensor.half().float()), key
+    for key, tensor in as_saved(tiny).items():
+        assert torch.equal(loaded.state_dict()[key], tensor), key
+    tiny.load_state_dict(as_saved(tiny))
     x = torch.rand(1, 3, 9, 12)
     with torch.no_grad():
-        assert torch.equal(loaded(x), tiny.half().float()(x))
+        assert torch.equal(loaded(x), tiny(x))
+    assert all(parameter.requires_grad and parameter.is_contiguous() for parameter in loaded.parameters())
+
+
+def test_a_bias_that_half_precision_would_round_by_levels_is_kept(tmp_path: Path) -> None:
+    generator = Generator(1, 8, 4).half().float().eval()
+    generator.conv_last.bias.data += 300.06  # half precision has steps of a quarter there
+    generator.save_pretrained(tmp_path)
+    x = torch.rand(1, 3, 5, 5)
+    with torch.no_grad():
+        assert (255 * (Generator.from_pretrained(tmp_path)(x) - generator(x))).abs().max() < 1
 
 
 def test_a_file_alone_tells_its_architecture(folder: Path) -> None:
@@ -89,7 +100,10 @@ def test_a_config_with_a_block_less_is_refused_by_name(folder: Path) -> None:
         ({"conv_hr__bias": None}, r"1 missing: conv_hr\.bias\.$"),
         ({"conv_extra__bias": torch.zeros(1)}, r"1 unexpected: conv_extra\.bias\.$"),
         ({"conv_last__bias": torch.zeros(4)}, r"1 of another shape: conv_last\.bias \(file \(4,\), model \(3,\)\)\.$"),
-        ({"conv_first__weight": torch.zeros(8, 12, 3, 3)}, r"1 of another shape: conv_first\.weight \(file \(8, 12"),
+        ({"conv_first__weight": torch.zeros(8, 12, 3, 3)}, r"a x2 network; this library enlarges by 4\.$"),
+        ({"conv_hr__bias": torch.zeros(8, dtype=torch.int64)}, r"1 of other numbers: conv_hr\.bias \(torch\.int64\)"),
+        ({"conv_hr__bias": torch.zeros(8, dtype=torch.complex64)}, r"1 of other numbers: conv_hr\.bias"),
+        ({"9" * 5000 + "\n": torch.zeros(1)}, r"1 unexpected: 9{80}…\.$"),
     ],
 )
 def test_a_wrong_key_or_shape_is_named(
@@ -132,11 +146,14 @@ def test_a_pickle_is_never_opened(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "trace").exists(), "the bomb was a dud"
 
 
-@pytest.mark.parametrize("length", [0, 4, 100, -1])
+TRUNCATED = {0: "is empty; download", 4: "says ", 100: "is cut off; download", -1: "is cut off; download"}
+
+
+@pytest.mark.parametrize("length", TRUNCATED)
 def test_a_truncated_file_is_refused(folder: Path, length: int) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:length])
-    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+    with pytest.raises(WeightsError, match=rf"not a readable safetensors file; it {TRUNCATED[length]}"):
         Generator.from_pretrained(folder)
 
 
@@ -146,11 +163,56 @@ def test_a_folder_without_config_is_refused(folder: Path) -> None:
         Generator.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"num_blocks": "two"}', '{"num_blocks": 0}', '{"num_features": 8.5}'])
-def test_a_config_that_is_not_one_is_refused(folder: Path, content: str) -> None:
-    (folder / "config.json").write_text(content)
-    with pytest.raises(WeightsError, match=str(folder)):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b"3",
+        b"",
+        b"\xff\xfe{",
+        b"[" * 50_000,
+        b" " * 100_000 + b"{}",
+        b'{"num_blocks": "two"}',
+        b'{"num_blocks": 0}',
+        b'{"num_blocks": true}',
+        b'{"num_blocks": ' + b"9" * 5000 + b"}",
+        b'{"num_blocks": ' + b"9" * 4000 + b"}",
+        b'{"num_features": 8.5}',
+        b'{"' + b"9" * 5000 + b'": 1}',
+    ],
+    ids=range(14),
+)
+def test_a_config_that_is_not_one_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(WeightsError, match=str(folder)) as error:
         Generator.from_pretrained(folder)
+    assert len(str(error.value)) < 500
+    assert "\n" not in str(error.value)
+
+
+def test_a_config_builds_nothing_larger_than_its_tensors(folder: Path) -> None:
+    said = printed(f"""
+import json
+from pathlib import Path
+from esrgan import Generator, WeightsError
+config = json.loads(Path({str(folder)!r}, "config.json").read_text())
+before = peak()
+for change in (dict(num_blocks=100), dict(num_features=4096), dict(growth_channels=4096), dict(num_blocks=10**9),
+               dict(num_blocks=20, num_features=4096, growth_channels=4096), dict(num_features=10**18)):
+    Path({str(folder)!r}, "config.json").write_text(json.dumps(config | change))
+    try:
+        Generator.from_pretrained({str(folder)!r})
+    except WeightsError as error:
+        print(error)
+print((peak() - before) // 2**20)
+""").splitlines()
+    assert "2940 missing: body.2.rdb1" in said[0]  # 98 blocks of 30 tensors
+    assert "of another shape: conv_first.weight (file (8, 3, 3, 3), model (4096, 3, 3, 3))" in said[1]
+    assert "num_blocks = 1000000000 is not a setting of this network, which has num_blocks from 1 to 100" in said[3]
+    assert "num_features = 1000000000000000000 is not" in said[5]
+    assert len(said) == 7
+    assert int(said[6]) < 100  # MiB; 4096 channels in 20 blocks are 550 GB
 
 
 @pytest.mark.parametrize("name", ["unicorns", "no/such/folder", "./nothing", "model.safetensors", ""])
@@ -175,7 +237,7 @@ def test_a_failed_save_leaves_the_old_folder_as_it_was(
 ) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def full(path: Path, content: str | bytes) -> None:
+    def full(path: Path, content: str | bytes, **_: object) -> None:
         with path.open("wb") as file:
             file.write(b"half")
         raise OSError("no space left on device")
@@ -221,8 +283,8 @@ def staged(tiny: Generator, tmp_path: Path) -> Path:
 def test_the_stage_chooses_the_weights(tiny: Generator, staged: Path, stage: str | float | None, factor: float) -> None:
     loaded = Generator.from_pretrained(staged, stage=stage)
     assert not loaded.training
-    for key, tensor in tiny.state_dict().items():
-        torch.testing.assert_close(loaded.state_dict()[key], factor * tensor.half().float())
+    for key, tensor in as_saved(tiny).items():
+        torch.testing.assert_close(loaded.state_dict()[key], factor * tensor)
 
 
 def test_a_folder_of_one_stage_says_that_it_has_no_other(folder: Path) -> None:

@@ -108,7 +108,8 @@ def test_a_run_leaves_both_generators_with_recipe_history_and_curves(undisturbed
     for name, last in (("psnr", "psnr-000007"), ("gan", "gan-000004")):
         expected = averaged(undisturbed / "checkpoints" / last)
         kept = Generator.from_pretrained(undisturbed / name).state_dict()
-        assert all(torch.equal(kept[key], expected[key].half().float()) for key in expected), name
+        assert kept.keys() == expected.keys()
+        assert all(torch.allclose(kept[key], expected[key], rtol=1e-3, atol=1e-7) for key in expected), name
         assert (undisturbed / name / "README.md").is_file()
     before = Generator.from_pretrained(undisturbed / "gan", stage="psnr").state_dict()
     expected = Generator.from_pretrained(undisturbed / "psnr").state_dict()

@@ -1,7 +1,7 @@
 """The generator: RRDBNet x4 (ESRGAN, arXiv:1809.00219, section 3.1), loaded strictly from safetensors."""
 
-import inspect
 import json
+import math
 import re
 import tempfile
 from collections.abc import Mapping
@@ -18,14 +18,17 @@ from torch.nn import functional as F
 
 from ..errors import NoSuchStage, WeightsError
 from ..files import replacing
+from ..images.resize import SCALE
 from .download import fetch
 from .source import exists, is_hub_id, parse
-from .weights import load_strictly, read_config, read_weights
+from .weights import check_config, load_strictly, read_config, read_weights
 
 BUNDLED = {folder.name: folder for folder in sorted((Path(__file__).parents[1] / "pretrained").glob("*/"))}
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 PSNR_NAME = "model.psnr.safetensors"
+FIRST_LAYERS = ("conv_first.weight", "body.0.rdb1.conv1.weight")
+LARGEST = {"num_blocks": 100, "num_features": 4096, "growth_channels": 4096}
 NEEDED = {
     CONFIG_NAME: f"a model has {CONFIG_NAME} and {WEIGHTS_NAME}",
     WEIGHTS_NAME: f"a model has {CONFIG_NAME} and {WEIGHTS_NAME}",
@@ -87,7 +90,8 @@ class Generator(nn.Module):
         self.conv_hr = nn.Conv2d(num_features, num_features, 3, padding=1)
         self.conv_last = nn.Conv2d(num_features, 3, 3, padding=1)
         for module in self.body.modules():
-            if isinstance(module, nn.Conv2d):  # ESRGAN section 3.1: a smaller initialisation for the residual branches
+            # ESRGAN section 3.1: a smaller initialisation for the residual branches
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight)
                 module.weight.data *= 0.1
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
@@ -163,27 +167,48 @@ class Generator(nn.Module):
             return cls.from_state(read_weights(place), place)
         else:
             raise NoSuchStage(f"{place}: one file has no stages to choose from; give its folder.")
-        config = read_config(files[0], list(inspect.signature(cls).parameters))
-        generators = [load_strictly(cls(**config), read_weights(path), path) for path in files[1:]]
+        config = read_config(files[0], LARGEST)
+        generators = [cls.from_state(read_weights(path), path, config) for path in files[1:]]
         return blend(*generators, amount=stage) if isinstance(stage, float | int) else generators[0]
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Tensor], path: Path) -> "Generator":
-        """Make the generator that tensors with BasicSR's key names belong to, its architecture read off their shapes.
+    def from_state(
+        cls, state: Mapping[str, Tensor], path: Path, config: Mapping[str, int] | None = None
+    ) -> "Generator":
+        """Make the generator that tensors with BasicSR's key names belong to; none is copied before all of them fit.
+
+        Args:
+            state: the tensors.
+            path: for messages only.
+            config: the generator's arguments; by default they are read off the shapes.
 
         Raises:
-            WeightsError: they belong to something else; the message names `path`.
+            WeightsError: the tensors belong to something else.
         """
-        blocks = [int(match[1]) for key in state if (match := re.match(r"body\.(\d+)\.", key))]
-        if not blocks or not {"conv_first.weight", "body.0.rdb1.conv1.weight"} <= state.keys():
-            raise WeightsError(f"{path}: not an RRDBNet with BasicSR's key names (conv_first, body.0.rdb1.conv1, …).")
-        generator = cls(max(blocks) + 1, len(state["conv_first.weight"]), len(state["body.0.rdb1.conv1.weight"]))
+        first, dense = (tuple(state[key].shape) if key in state else () for key in FIRST_LAYERS)
+        if len(first) == len(dense) == 4:
+            ups = {match[1] for key in state if (match := re.fullmatch(r"conv_up(\d)\.(?:weight|bias)", key))}
+            scale = 2 ** len(ups) // max(1, math.isqrt(first[1] // 3))  # some shuffle pixels into channels first
+            if scale != SCALE:
+                raise WeightsError(f"{path}: a x{scale} network; this library enlarges by {SCALE}.")
+        elif config is None:
+            raise WeightsError(
+                f"{path}: not an RRDBNet with BasicSR's key names (conv_first, body.0.rdb1.conv1, …), so not this "
+                "architecture."
+            )
+        if config is None:
+            blocks = sum(re.fullmatch(r"body\.\d+\.rdb1\.conv1\.weight", key) is not None for key in state)
+            config = {"num_blocks": blocks, "num_features": first[0], "growth_channels": dense[0]}
+            check_config(config, LARGEST, path)
+        with torch.device("meta"):
+            generator = cls(**config)
         return load_strictly(generator, state, path)
 
     def save_pretrained(self, folder: str | Path, *, psnr: "Generator | None" = None) -> None:
         """Write `config.json` and `model.safetensors`, both or neither.
 
-        The weights are in half precision: 2 bytes a parameter, rounded by less than 8-bit output can show.
+        Weights are in half precision, 2 bytes each, rounded by less than 8-bit output can show. Biases, where it would
+        show in networks of large values, stay in float32.
 
         Args:
             folder: where to; made if it is not there.
@@ -194,12 +219,14 @@ class Generator(nn.Module):
         models = {WEIGHTS_NAME: self} | ({PSNR_NAME: psnr} if psnr else {})
         with ExitStack() as stack:
             for name, model in models.items():
-                tensors = model.state_dict().items()
-                state = {key: tensor.detach().to("cpu", torch.float16).contiguous() for key, tensor in tensors}
+                state = {
+                    key: tensor.detach().to("cpu", torch.float16 if tensor.ndim > 1 else torch.float32).contiguous()
+                    for key, tensor in model.state_dict().items()
+                }
                 # `save_file` would leave a file that its owner alone may read.
                 stack.enter_context(replacing(folder / name)).write_bytes(save(state, metadata={"format": "pt"}))
             config = stack.enter_context(replacing(folder / CONFIG_NAME))
-            config.write_text(json.dumps(self.config, indent=2) + "\n")
+            config.write_text(json.dumps(self.config, indent=2) + "\n", encoding="utf-8")
         if not psnr:
             (folder / PSNR_NAME).unlink(missing_ok=True)
 
@@ -250,8 +277,10 @@ def blend(psnr: Generator, gan: Generator, *, amount: float) -> Generator:
     if psnr.config != gan.config:
         raise ValueError(f"generators of different architecture cannot be blended: {psnr.config} and {gan.config}")
     ends = psnr.state_dict(), gan.state_dict()
-    generator = Generator(**psnr.config)
-    generator.load_state_dict({key: torch.lerp(ends[0][key], ends[1][key], amount) for key in ends[0]})
+    with torch.device("meta"):
+        generator = Generator(**psnr.config)
+    blended = {key: torch.lerp(ends[0][key], ends[1][key], amount) for key in ends[0]}
+    generator.load_state_dict(blended, assign=True)
     return generator.eval()
 
 
