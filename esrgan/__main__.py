@@ -3,6 +3,7 @@
 python -m esrgan upscale photo.jpg folder/ -o upscaled/ --model dogs
 accelerate launch -m esrgan upscale folder/ -o upscaled/
 python -m esrgan evaluate --data photos/ --models mixed dogs
+python -m esrgan study --mixed mixed/ --dogs dogs/ --test dogs=other_dogs/ --seeds 3 --output study/
 python -m esrgan convert RealESRGAN_x4plus.pth x4plus/
 python -m esrgan export --onnx dogs.onnx --model dogs
 python -m esrgan publish runs/mine --repo me/esrgan-x4-dogs
@@ -13,7 +14,7 @@ import argparse
 import logging
 import sys
 
-from .commands import convert, deploy_space, evaluate, export, publish, upscale
+from .commands import convert, deploy_space, evaluate, export, publish, study, upscale
 from .errors import EsrganError
 
 logger = logging.getLogger("esrgan")
@@ -25,9 +26,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "python -m esrgan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (upscale, evaluate, convert, export, publish, deploy_space):
+    for command in (upscale, evaluate, study, convert, export, publish, deploy_space):
         command.add(subparsers)
-    return parser.parse_args(arguments)
+    options, others = parser.parse_known_args(arguments)
+    if others and options.run is not study.run:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    options.others = others
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -37,5 +37,9 @@ class TrainingError(EsrganError):
     """A training that cannot begin or go on."""
 
 
+class StudyError(EsrganError):
+    """A study that cannot begin or go on."""
+
+
 class BackendError(EsrganError):
     """A way to compute or to export that cannot be used on this machine."""

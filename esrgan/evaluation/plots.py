@@ -11,6 +11,8 @@ from tqdm.auto import tqdm
 
 from ..images.resize import SCALE, shrink
 from .metrics import METRICS, luma
+from .report import stage_label
+from .seeds import SeedStudy
 from .study import Evaluation, Method, bicubic, read_truth
 
 CROP = 96
@@ -40,6 +42,32 @@ def draw_differences(evaluation: Evaluation, path: Path) -> None:
             xticks=[],
         )
         axes.legend()
+    figure.savefig(path, dpi=110, format="png")
+
+
+def draw_answers(studies: Mapping[str, SeedStudy], path: Path) -> None:
+    """Write a PNG with a row for each stage and a panel for each of PSNR-Y and LPIPS: what was asked, and its answers.
+
+    A bar is the 95 % interval over seeds and photos, a dot one seed.
+    """
+    metrics = [metric for metric in ("psnr_y", "lpips") if all(metric in study.metrics for study in studies.values())]
+    asked = next(iter(studies.values())).questions
+    height = 0.9 + len(studies) * (0.8 + 0.45 * len(asked))
+    figure = Figure(figsize=(4 + 3.6 * len(metrics), height), layout="constrained")
+    rows = figure.subplots(len(studies), len(metrics), squeeze=False, sharey="row", sharex="col")
+    for panels, (stage, study) in zip(rows, studies.items(), strict=True):
+        for axes, metric in zip(panels, metrics, strict=True):
+            for y, answers in enumerate(study.questions.values()):
+                answer = answers[metric]
+                axes.plot([answer.low, answer.high], [y, y], color="tab:blue", linewidth=6, alpha=0.35)
+                axes.plot(answer.by_seed, [y] * len(answer.by_seed), "o", color="black", markersize=3.5)
+                axes.plot([answer.mean], [y], "|", color="tab:blue", markersize=16)
+            axes.axvline(0, color="grey", linewidth=0.8)
+            axes.set_yticks(range(len(asked)), [textwrap.fill(question, 34) for question in study.questions])
+            axes.set(title=stage_label(stage), ylim=(len(asked) - 0.4, -0.6))
+            if panels is rows[-1]:
+                better = "more" if METRICS[metric].best is max else "less"
+                axes.set_xlabel(f"{METRICS[metric].label}, {better} is better")
     figure.savefig(path, dpi=110, format="png")
 
 

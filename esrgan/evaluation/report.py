@@ -38,7 +38,12 @@ def read_studies() -> dict[str, Study]:
 def way_label(way: str) -> str:
     """A way to upscale in words: `dogs:psnr` is "dogs, L1 stage"."""
     source, colon, stage = way.partition(":")
-    return f"{source}, {STAGES.get(stage, f'at {stage}')}" if colon else way
+    return f"{source}, {stage_label(stage)}" if colon else way
+
+
+def stage_label(stage: str) -> str:
+    """A stage in words: `psnr` is "L1 stage"."""
+    return STAGES.get(stage, f"at {stage}")
 
 
 def count(study: Study) -> int:

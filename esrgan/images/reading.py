@@ -1,11 +1,12 @@
 """Files to pixels and back. Whatever is wrong with a file is an `ImageError` of one sentence that names it."""
 
+import hashlib
 import io
 import logging
 import os
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,3 +212,16 @@ def find_images(path: Path) -> list[Path]:
     if found.left_out:
         logger.info("%s: left out %s", path, found.left_out)
     return found.images
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """What a set of photos is known by: SHA-256, in hexadecimal, of their names and contents in the order given.
+
+    Raises:
+        OSError: one of them cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.name}\0{content}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()

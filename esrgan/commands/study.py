@@ -1,0 +1,231 @@
+"""`esrgan study`: does a specialist win, over several trainings of each set?"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..errors import StudyError
+from ..files import check_file, replacing
+
+logger = logging.getLogger("esrgan")
+TRAIN = Path(__file__).parents[2] / "train.py"
+OUTPUTS = ("report.md", "report.json", "report.png")
+LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def folder_of(name: str, folder: str) -> tuple[str, Path]:
+    """A folder whose name is known."""
+    return name, Path(folder)
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """NAME=DIR taken apart."""
+    name, equals, folder = text.partition("=")
+    if not equals or not folder or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text}: must be NAME=DIR, with a name of letters, digits and underscores")
+    return name, Path(folder)
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
+    return int(text)
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "study",
+        help="train several sets with several seeds, and tell whether a specialist wins",
+        description="Train each set with each seed, measure all on all test sets, and write one report. Options that "
+        "are not listed here go to train.py. A study that was stopped goes on when it is run again. Under `accelerate "
+        "launch` the processes share the trainings, each one at a time.",
+    )
+    for name in ("mixed", "dogs"):
+        parser.add_argument(
+            f"--{name}",
+            dest="sets",
+            action="append",
+            type=partial(folder_of, name),
+            metavar="DIR",
+            help=f"short for --set {name}=DIR",
+        )
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        type=named_folder,
+        metavar="NAME=DIR",
+        help="photos to train on; repeatable. The first set is the generalist that the others are compared with",
+    )
+    parser.add_argument(
+        "--test",
+        dest="tests",
+        action="append",
+        type=named_folder,
+        required=True,
+        metavar="NAME=DIR",
+        help="photos to measure on; repeatable. One named as a set shows what that set knows",
+    )
+    parser.add_argument("--seeds", type=at_least_one, default=3, metavar="N", help="trainings a set (default: 3)")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help=f"gets the trainings, {', '.join(OUTPUTS)}"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train what is not trained yet, measure, and write the report to standard output and to the folder."""
+    sets, tests = dict(options.sets or []), dict(options.tests)
+    if len(sets) < 2 or len(sets) < len(options.sets) or len(tests) < len(options.tests):
+        raise StudyError("study: takes at least two sets to train on (--set NAME=DIR), and each name once.")
+    for name in OUTPUTS:
+        check_file(options.output / name)
+    rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    remember(options.output / "study.json", sets, tests, options.others)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    runs = {(name, seed): options.output / f"{name}-seed{seed}" for seed in range(options.seeds) for name in sets}
+    if rank == 0:
+        measure_once(None, options.output / "bicubic", tests)
+    try:
+        for name, seed in list(runs)[rank::processes]:
+            folder = runs[name, seed]
+            if not scores_of(folder).is_file():
+                logger.info("%s, seed %d: training", name, seed)
+                train(sets[name], seed, folder, options.others)
+            measure_once(folder, folder, tests)
+    except KeyboardInterrupt:
+        logger.error("stopped; to go on, run the same command again")
+        return 130
+    unfinished = [folder for folder in (*runs.values(), options.output / "bicubic") if not scores_of(folder).is_file()]
+    if unfinished:
+        logger.info("%s: not finished yet; the process that is last writes the report", unfinished[0])
+        return 0
+    write_report({run: read(scores_of(folder)) for run, folder in runs.items()}, sets, tests, options.output)
+    return 0
+
+
+def remember(path: Path, sets: Mapping[str, Path], tests: Mapping[str, Path], settings: list[str]) -> None:
+    """Write down what is studied, and refuse to go on with something else.
+
+    Raises:
+        StudyError: the folder holds a study of other photos, or with other settings.
+    """
+    from ..images.reading import find_images, fingerprint
+
+    study = {
+        "sets": {name: fingerprint(find_images(folder)) for name, folder in sets.items()},
+        "tests": {name: fingerprint(find_images(folder)) for name, folder in tests.items()},
+        "train.py": settings,
+    }
+    if path.is_file() and (known := read(path)) != study:
+        what = next(key for key in study if known.get(key) != study[key])
+        raise StudyError(f"{path}: is of a study with other {what}; go on with the same, or give a new --output.")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(study, indent=2) + "\n", encoding="utf-8")
+
+
+def train(photos: Path, seed: int, folder: Path, settings: list[str]) -> None:
+    """One training, by `train.py`, from its last checkpoint on.
+
+    Raises:
+        StudyError: it failed, or there is no `train.py`.
+    """
+    if not TRAIN.is_file():
+        raise StudyError(f"{TRAIN}: not found; a study is run from a clone of the repository.")
+    environment = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
+    if "LOCAL_RANK" in os.environ:
+        environment.setdefault("CUDA_VISIBLE_DEVICES", os.environ["LOCAL_RANK"])
+    command = [sys.executable, str(TRAIN), f"--train_data_dir={photos}", f"--output_dir={folder}", f"--seed={seed}"]
+    process = subprocess.Popen([*command, *settings, "--resume_from_checkpoint", "latest"], env=environment)
+    try:
+        status = process.wait()
+    except BaseException:
+        process.terminate()  # it saves what it has
+        process.wait()
+        raise
+    if status:
+        raise StudyError(f"{folder}: this training ended with status {status}, as said above; run the study again.")
+
+
+def scores_of(folder: Path) -> Path:
+    """Where the scores of a training are: by stage, test set and photo."""
+    return folder / "scores.json"
+
+
+def read(path: Path) -> Any:
+    """A JSON file of this command.
+
+    Raises:
+        StudyError: it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StudyError(f"{path}: damaged; remove it, and run the study again.") from error
+
+
+def measure_once(trained: Path | None, folder: Path, tests: Mapping[str, Path]) -> None:
+    """Measure each stage of a training, or bicubic, on each test set, and write the scores; unless they are there."""
+    from tqdm.auto import tqdm
+
+    from ..evaluation.report import CRISP, EXACT
+    from ..evaluation.study import Method, bicubic, finite, measure, read_truth
+    from ..images.reading import find_images
+    from ..inference.upscaler import Upscaler
+    from ..models.convert import load
+
+    if scores_of(folder).is_file():
+        return
+    methods: dict[str, Method] = {"bicubic": bicubic}
+    if trained:
+        methods = {name: Upscaler(load(str(trained / name))) for name in (EXACT, CRISP) if (trained / name).is_dir()}
+    scores: dict[str, dict[str, Any]] = {stage: {} for stage in methods}
+    for test, photos in tests.items():
+        for path in tqdm(find_images(photos), desc=f"{folder.name} on {test}", unit="photo"):
+            truth = read_truth(path)
+            name = path.relative_to(photos).as_posix() if photos.is_dir() else path.name
+            for stage, method in methods.items():
+                scores[stage].setdefault(test, {})[name] = finite(measure(method, truth))
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(scores_of(folder)) as temporary:
+        temporary.write_text(json.dumps(scores) + "\n", encoding="utf-8")
+
+
+def write_report(
+    scores: Mapping[tuple[str, int], Any], sets: Mapping[str, Path], tests: Mapping[str, Path], output: Path
+) -> None:
+    """The answers of each stage that all trainings have, as Markdown, JSON and a figure."""
+    from ..evaluation.plots import draw_answers
+    from ..evaluation.report import stage_label
+    from ..evaluation.seeds import SeedStudy
+
+    bicubic = read(scores_of(output / "bicubic"))["bicubic"]
+    studies = {
+        stage: SeedStudy(
+            {name: {seed: run[stage] for (owner, seed), run in scores.items() if owner == name} for name in sets},
+            bicubic,
+            own={name: name for name in list(sets)[1:] if name in tests},
+        )
+        for stage in next(iter(scores.values()))
+        if all(stage in run for run in scores.values())
+    }
+    report = "\n\n".join(f"## {stage_label(stage)}\n\n{study.markdown()}" for stage, study in studies.items()) + "\n"
+    sys.stdout.write(report)
+    markdown, table, figure = (output / name for name in OUTPUTS)
+    with replacing(markdown) as temporary:
+        temporary.write_text(report, encoding="utf-8")
+    with replacing(table) as temporary:
+        content = {stage: study.json() for stage, study in studies.items()}
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    with replacing(figure) as temporary:
+        draw_answers(studies, temporary)
