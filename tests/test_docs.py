@@ -16,7 +16,9 @@ from esrgan.__main__ import parse as parse_command
 CARDS = sorted((ROOT / "esrgan" / "pretrained").glob("*/README.md"))
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *CARDS]
 MOST_WORDS = 900
-COMMANDS = ("upscale", "evaluate", "publish", "deploy-space", "convert", "export")
+COMMANDS = ("upscale", "evaluate", "publish", "deploy-space", "convert", "export", "study")
+
+HF, ACCELERATE = (Path(sys.executable).with_name(name) for name in ("hf", "accelerate"))
 
 each_text = pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -65,7 +67,10 @@ def known() -> str:
     programs = [["app.py"], ["train.py"], ["tests/benchmarks/upscale.py"], ["docs/write.py"]]
     programs += [["-m", "esrgan", command] for command in COMMANDS]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    commands = ([sys.executable, *program, "--help"] for program in programs)
+    commands = [[sys.executable, *program, "--help"] for program in programs] + [
+        [HF, "jobs", "run", "--help"],
+        [ACCELERATE, "launch", "--help"],
+    ]
     return "".join(subprocess.check_output(line, cwd=ROOT, env=environment, text=True) for line in commands)
 
 

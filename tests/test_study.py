@@ -43,7 +43,37 @@ def made_up(psnr: tuple[float, float, float], lpips: tuple[float, float, float])
     ],
 )
 def test_a_lead_is_told_by_the_interval_and_by_what_is_better(interval, metric, said) -> None:
-    assert lead(made_up(interval, interval), "gan", metric) == said
+    assert lead(dict(zip(("mean", "low", "high"), interval, strict=True)), metric) == said
+
+
+def test_the_answer_over_seeds_says_whether_it_is_about_dogs() -> None:
+    def answers(psnr: tuple[float, float, float], lpips: tuple[float, float, float]) -> dict:
+        return {
+            metric: dict(zip(("mean", "low", "high", "spread"), (*values, 0.05), strict=True))
+            for metric, values in (("psnr_y", psnr), ("lpips", lpips))
+        }
+
+    study = {
+        "gan": {
+            "seeds": [0, 1, 2],
+            "bicubic": {"dogs": dict.fromkeys("abc"), "others": dict.fromkeys("ab")},
+            "answers": {
+                "dogs minus mixed, on dogs": answers((0.25, 0.1, 0.4), (-0.01, -0.02, -0.001)),
+                "dogs minus mixed, on others": answers((0.2, -0.1, 0.4), (0.004, 0.001, 0.007)),
+                "gain of dogs on dogs minus its gain on others": answers((0.05, -0.1, 0.2), (-0.014, -0.02, -0.01)),
+            },
+        }
+    }
+    assert report.answer_over_seeds(study) == (
+        "Over 3 trainings of each, the specialist is ahead by 0.25 dB in PSNR-Y and ahead by 0.010 in LPIPS on 3 "
+        "photos of dogs, and level in PSNR-Y and behind by 0.004 in LPIPS on 2 photos of other animals (adversarial "
+        "stage). Its gain on dogs, compared with that on other animals, is undecided in PSNR-Y and larger by 0.014 in "
+        "LPIPS."
+    )
+    assert (
+        "| dogs minus mixed, on dogs, adversarial stage | +0.25 (+0.10 to +0.40) | ± 0.05 | -0.010 (-0.020 to -0.001) |"
+        in report.seeds_table(study)
+    )
 
 
 def test_the_answer_names_every_kind_of_photo() -> None:

@@ -6,6 +6,7 @@ recipe of the paper (without the photos' own scores).
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,8 @@ def spell_difference(difference: dict[str, float], metric: str) -> tuple[str, st
     return mean, f"{low} to {high}"
 
 
-def lead(study: Study, stage: str, metric: str) -> str:
-    """Where dogs stands to mixed, in words; "level" where the interval holds zero."""
-    difference = difference_of(study, stage)[metric]
+def lead(difference: dict[str, float], metric: str) -> str:
+    """Where the second of two stands to the first, in words; "level" where the interval holds zero."""
     if difference["low"] <= 0 <= difference["high"]:
         return "level"
     ahead = (difference["mean"] < 0) == (METRICS[metric].best is min)
@@ -122,10 +122,43 @@ def lead(study: Study, stage: str, metric: str) -> str:
     return f"{'ahead' if ahead else 'behind'} by {METRICS[metric].spell(abs(difference['mean']))}{unit}"
 
 
+def leads(differences: dict[str, dict[str, float]]) -> str:
+    """Both figures of a difference, in words."""
+    return f"{lead(differences['psnr_y'], 'psnr_y')} in PSNR-Y and {lead(differences['lpips'], 'lpips')} in LPIPS"
+
+
+def answer_over_seeds(study: Study) -> str:
+    """The same over several trainings, and whether the lead is about dogs, from what `esrgan study` writes."""
+    stage = study[CRISP]
+    answers = stage["answers"]
+    parts = [
+        f"{leads(answers[f'dogs minus mixed, on {name}'])} on {len(stage['bicubic'][name])} {kind}"
+        for name, kind in KINDS.items()
+    ]
+    more = answers["gain of dogs on dogs minus its gain on others"]
+    in_words = {"ahead": "larger", "behind": "smaller", "level": "undecided"}
+    gains = [re.sub(r"^\w+", lambda word: in_words[word[0]], lead(more[m], m)) for m in ("psnr_y", "lpips")]
+    return (
+        f"Over {len(stage['seeds'])} trainings of each, the specialist is {', and '.join(parts)} (adversarial stage). "
+        f"Its gain on dogs, compared with that on other animals, is {gains[0]} in PSNR-Y and {gains[1]} in LPIPS."
+    )
+
+
+def seeds_table(study: Study) -> str:
+    """What was asked of the trainings: each answer with its interval over seeds and photos, and the spread of seeds."""
+    head = ["", "PSNR-Y (dB)", "between seeds", "LPIPS", "between seeds"]
+    rows = []
+    for stage, results in study.items():
+        for question, answers in results["answers"].items():
+            row = [f"{question}, {stage_label(stage)}"]
+            for metric in ("psnr_y", "lpips"):
+                mean, interval = spell_difference(answers[metric], metric)
+                row += [f"{mean} ({interval})", f"± {METRICS[metric].spell(answers[metric]['spread'])}"]
+            rows.append(row)
+    return table(head, rows)
+
+
 def answer(studies: dict[str, Study]) -> str:
     """Does the specialist win, in one sentence: the generators of the adversarial stage, on each kind of photo."""
-    parts = [
-        f"{lead(study, CRISP, 'psnr_y')} in PSNR-Y and {lead(study, CRISP, 'lpips')} in LPIPS on {count(study)} {kind}"
-        for kind, study in studies.items()
-    ]
+    parts = [f"{leads(difference_of(study, CRISP))} on {count(study)} {kind}" for kind, study in studies.items()]
     return f"Compared with the generalist, the specialist is {', and '.join(parts)} (adversarial stage of both)."
