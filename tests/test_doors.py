@@ -1,8 +1,10 @@
 """What the page lets in and what it keeps its hands off: asked by HTTP, as any program can."""
 
+import itertools
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -10,26 +12,43 @@ from typing import Any
 import gradio as gr
 import httpx
 import pytest
-from app_server import Server
+from app_server import Server, tiny_models
 from conftest import EXAMPLES
 from PIL import Image
 
 import app
 from esrgan import ImageError
 from esrgan.errors import FileError
+from esrgan.page.jobs import Model, Step, Studio
 from esrgan.page.uploads import MARK, claim_folder, delete_old, is_own, keep_clean, let_in
 
 META = {"_type": "gradio.FileData"}
 JSON = {"Content-Type": "application/json"}
 
 
-def ask(server: Server, endpoint: str, data: Any) -> tuple[str, Any]:
-    """The last event's name and data of a call by plain HTTP."""
-    call = f"{server.url}/gradio_api/call/{endpoint}"
+def join(url: str, endpoint: str, data: Any) -> str:
+    """The address of the stream in which a call by plain HTTP will be answered."""
+    call = f"{url}/gradio_api/call/{endpoint}"
     asked = httpx.post(call, content=json.dumps({"data": data}), headers=JSON, timeout=60)
-    answer = httpx.get(f"{call}/{asked.json()['event_id']}", timeout=60).text
-    event, told = answer.rstrip().split("\n\n")[-1].split("\n", 1)
-    return event.removeprefix("event: "), json.loads(told.removeprefix("data: "))
+    return f"{call}/{asked.json()['event_id']}"
+
+
+def listen(stream: str) -> tuple[str, Any]:
+    """The last event's name and data."""
+    deadline = time.monotonic() + 120  # heartbeats would go on for ever
+    with httpx.stream("GET", stream, timeout=60) as answer:
+        for line in answer.iter_lines():
+            assert time.monotonic() < deadline
+            name, _, told = line.partition(": ")
+            if name == "event":
+                event = told
+            elif event in ("complete", "error"):
+                return event, json.loads(told)
+    raise AssertionError(f"{stream}: ended without an answer")
+
+
+def ask(server: Server, endpoint: str, data: Any) -> tuple[str, Any]:
+    return listen(join(server.url, endpoint, data))
 
 
 def refused(server: Server, endpoint: str, data: Any) -> str:
@@ -201,3 +220,54 @@ def test_a_place_where_no_folder_can_be_made_is_one_sentence(
         claim_folder()
     assert app.main([]) == 1
     assert caplog.records[-1].getMessage().endswith("set GRADIO_TEMP_DIR to another.")
+
+
+class Endless(Studio):
+    """Works on `upscale` until it is stopped."""
+
+    def upscale(self, path: Path, detail: float) -> Iterator[Step]:
+        for tile in itertools.count():
+            time.sleep(0.01)
+            yield Step(0.5, f"tile {tile}", {})
+
+
+@pytest.fixture
+def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a page whose one worker is busy for as long as an upscaling is not stopped."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    page = app.build(Endless({name: Model(path) for name, path in tiny_models(tmp_path).items()}))
+    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    yield url.rstrip("/")
+    page.close(verbose=False)
+
+
+EXAMPLE = {"path": str(EXAMPLES / "cat_chelsea.png"), "meta": META}
+
+
+def test_five_programs_that_ask_and_do_not_listen_hold_nobody_up(endless: str) -> None:
+    streams = [join(endless, "upscale", [EXAMPLE, 0]) for _ in range(5)]
+    assert listen(join(endless, "compare", [EXAMPLE, 0]))[0] == "complete"
+    for stream in streams:
+        event, told = listen(stream)
+        assert event == "error"
+        assert told["error"].startswith("Nobody listens")
+
+
+def test_who_stops_listening_holds_nobody_up(endless: str) -> None:
+    for _ in range(3):
+        with httpx.stream("GET", join(endless, "upscale", [EXAMPLE, 0]), timeout=60) as answer:
+            for line in answer.iter_lines():
+                if "tile 3" in line:
+                    break
+    assert listen(join(endless, "compare", [EXAMPLE, 0]))[0] == "complete"
+
+
+@pytest.mark.parametrize("stream", ["call/upscale/{event_id}", "queue/data?session_hash=visitor"])
+def test_who_listens_is_answered_however_long_it_takes(
+    endless: str, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esrgan.page.listeners.PATIENCE", 1)
+    body = {"data": [EXAMPLE, 0], "session_hash": "visitor"}
+    asked = httpx.post(f"{endless}/gradio_api/call/upscale", json=body).json()
+    with httpx.stream("GET", f"{endless}/gradio_api/{stream.format(**asked)}", timeout=60) as answer:
+        assert any("tile 300" in line for line in answer.iter_lines())

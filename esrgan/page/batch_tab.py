@@ -12,9 +12,10 @@ import gradio as gr
 from ..evaluation.plots import draw_differences
 from ..evaluation.study import Evaluation, Scores
 from ..images.reading import write_image
-from .controls import FAILED, MODELS, PROMPT, QUIET, STOPPED, Answer, Visit, add_controls, check_detail, refusing
-from .inputs import failure
+from .controls import FAILED, MODELS, PROMPT, QUIET, STOPPED, Answer, Visit, add_controls, check_detail
+from .failures import failure, refusing
 from .jobs import Studio
+from .listeners import heard
 from .uploads import make_folder
 from .wording import WORKING, tell_batch, tell_progress
 from .zero_gpu import on_gpu
@@ -75,7 +76,7 @@ def add_batch_tab(studio: Studio) -> None:
         problems: list[str] = []
         scores: dict[str, list[Scores]] = {way: [] for way in ("bicubic", *studio.models)}
         with refusing(), zipfile.ZipFile(zip_file, "w") as zipped:
-            for photo, step in work(paths, detail):
+            for photo, step in heard(work(paths, detail)):
                 if step.problem:
                     problems.append(step.problem)
                 if step.figures:

@@ -1,19 +1,16 @@
 """What the tabs of the page share: what a visitor wants, refusals, and how events run."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
 
-from ..errors import EsrganError
-from .inputs import failure
+from .failures import failure
 from .jobs import Studio
 
 DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
 STOPPED = "## Stopped\nNothing is running any more."
 FAILED = "## No result\nThe message in the corner says why."
-DELETED = "Photos and results are deleted after an hour; choose the photo again."
 MODELS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 PROMPT: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
@@ -56,17 +53,6 @@ def add_controls(studio: Studio, title: str, detail: float) -> tuple[gr.Slider, 
     dial = gr.Slider(0, 1, detail, step=0.05, label="Detail", info=DETAIL_HINT, visible=studio.has_dial)
     with gr.Row():
         return dial, gr.Button(title, variant="primary", min_width=120), gr.Button("Stop", min_width=80, scale=0)
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """What is wrong with a photo or a model, or a file that is there no more, becomes a failure."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise failure(DELETED) from error
-    except EsrganError as error:
-        raise failure(str(error)) from error
 
 
 def check_detail(detail: object) -> None:

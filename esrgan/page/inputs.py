@@ -4,8 +4,10 @@ from typing import Any
 
 import gradio as gr
 from gradio.state_holder import SessionState
+from starlette.middleware import Middleware
 
-from ..errors import ImageError
+from .failures import failure, refusing
+from .listeners import StreamCounter
 from .uploads import let_in
 
 META = {"_type": "gradio.FileData"}
@@ -13,7 +15,11 @@ SHAPE = 'is sent as {"path": …, "meta": {"_type": "gradio.FileData"}}, with th
 
 
 class Page(gr.Blocks):
-    """Blocks whose functions get only files that `let_in` has let in, however they are called."""
+    """Blocks whose functions get only files that `let_in` has let in, and know whether anybody listens."""
+
+    def launch(self, **options: Any) -> Any:
+        """Serve it; options as of Gradio's."""
+        return super().launch(app_kwargs={"middleware": [Middleware(StreamCounter)]}, **options)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
@@ -25,11 +31,6 @@ class Page(gr.Blocks):
             raise failure(f"{len(inputs)} values were sent where {len(components)} are expected ({asked}).")
         checked = [check(component, value) for component, value in zip(components, inputs, strict=True)]
         return await super().preprocess_data(block_fn, checked, state, explicit_call)
-
-
-def failure(sentence: str) -> gr.Error:
-    """What the page shows in its corner, and the API answers with."""
-    return gr.Error(sentence, duration=30, print_exception=False)
 
 
 def check(component: Any, value: Any) -> Any:
@@ -51,7 +52,5 @@ def check_file(value: Any) -> dict[str, Any]:
     """One file; errors as for `check`."""
     if not (isinstance(value, dict) and isinstance(path := value.get("path"), str) and path):
         raise failure(f"{value!r:.60}: is no photo, which {SHAPE}.")
-    try:
+    with refusing():
         return {"path": path if path.startswith(("http://", "https://")) else str(let_in(path)), "meta": META}
-    except ImageError as error:
-        raise failure(str(error)) from error

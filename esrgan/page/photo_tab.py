@@ -16,7 +16,6 @@ from ..evaluation.study import finite
 from ..images.reading import EXAMPLES, write_image
 from ..images.resize import SCALE
 from .controls import (
-    DELETED,
     FAILED,
     MODELS,
     PRIVATE,
@@ -27,10 +26,10 @@ from .controls import (
     Visit,
     add_controls,
     check_detail,
-    refusing,
 )
-from .inputs import failure
+from .failures import DELETED, failure, refusing
 from .jobs import Box, Figures, Step, Studio
+from .listeners import heard
 from .uploads import make_folder
 from .wording import WORKING, label, tell_maps, tell_progress
 from .zero_gpu import on_gpu
@@ -191,7 +190,7 @@ def add_photo_tab(studio: Studio, job: Job) -> None:
                     Path(file).touch()  # to be kept from now on
             else:
                 started, folder, saved = time.monotonic(), make_folder(), {}
-                for step in work(path, detail):
+                for step in heard(work(path, detail)):
                     new = [way for way in step.pictures if way not in saved]
                     for way in new:
                         saved[way] = str(folder / f"{path.stem}-{way}.png")
