@@ -15,6 +15,7 @@ OTHER_ORDER = {
     for mode in ("RGB", "RGBA", "RGBX")
     for order, other in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
 }
+SAMPLE_FORMATS = {2: "signed ", 3: "floating-point "}  # of TIFF
 GREY_ALPHA = {"LA;16B": ">u2", "LA;16L": "<u2", "LA;16N": "=u2"}
 
 
@@ -22,11 +23,13 @@ def decode(image: Image.Image, twin: Image.Image, exif: Exif, name: str) -> np.n
     """The pixels of a file opened twice, turned as its EXIF says: uint8 or uint16, shape (H, W, 1 to 4), alpha last.
 
     Raises:
-        ImageError: 32 bits a channel, or 16 in separate planes; the message begins with `name`.
+        ImageError: values of 32 bits or with a sign, or of 16 bits in separate planes; the message begins with `name`.
     """
     tags = getattr(image, "tag_v2", {})
     if image.mode in ("F", "I"):
-        raise ImageError(f"{name}: has 32 bits a channel; save it with 8 or 16.")
+        bits = tags.get(TAGS.BitsPerSample, (32,))[0]
+        kind = SAMPLE_FORMATS.get(tags.get(TAGS.SampleFormat, (1,))[0], "")
+        raise ImageError(f"{name}: has {kind}values of {bits} bits; save it with 8 or 16 bits a channel, unsigned.")
     if tags.get(TAGS.PlanarConfiguration) == 2 and tags.get(TAGS.BitsPerSample, ())[:2] == (16, 16):
         raise ImageError(f"{name}: has 16 bits a channel in separate planes; save it with interleaved channels.")
     codes = {

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..files import replacing
+from .colour_chunks import chunk_profile
 from .decoding import decode, spread
 from .exif import Exif, read_exif
 from .metadata import fitting_profile, to_srgb
@@ -74,7 +75,8 @@ class Photo:
             max_pixels: width times height above which the file is refused, before it is decoded.
 
         Raises:
-            ImageError: not an image, damaged, too large, of 32 bits a channel, or of 16 in separate planes.
+            ImageError: not an image, damaged, too large, of colours that cannot be converted, of values other than 8 or
+                16 bits without a sign, or of 16 in separate planes.
         """
         with opened(source, name, max_pixels) as image, opened(source, name, max_pixels) as twin:
             name = name or called(source)
@@ -114,6 +116,8 @@ class Photo:
 
     @classmethod
     def _of(cls, image: Image.Image, twin: Image.Image, name: str) -> "Photo":
+        if icc := chunk_profile(image, name):
+            image.info["icc_profile"] = icc
         exif, xmp = read_exif(image), kept_xmp(image)
         pixels = decode(image, twin, exif, name)
         colour, alpha = (pixels[..., :-1], pixels[..., -1]) if pixels.shape[2] in (2, 4) else (pixels, None)

@@ -6,24 +6,21 @@ import logging
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+import pillow_heif
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import ImageError
 from ..files import replacing
 
-try:
-    import pillow_heif
-except ImportError:
-    HEIC_EXTENSIONS: frozenset[str] = frozenset()
-else:
-    pillow_heif.register_heif_opener()
-    HEIC_EXTENSIONS = frozenset({".heic", ".heif"})
+pillow_heif.register_heif_opener()
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20  # bytes, where Pillow refuses the whole photo above one million
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +31,10 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {"compress_level": 3},
     "WEBP": {"lossless": True},
 }
-FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]  # no EPS: Pillow would start Ghostscript for it
-if HEIC_EXTENSIONS:
-    FORMATS.append("HEIF")
+FORMATS = ["AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP"]  # no EPS: it starts Ghostscript
 EXTENSIONS = frozenset(extension for extension, name in Image.registered_extensions().items() if name in FORMATS)
+PNG = b"\x89PNG\r\n\x1a\n"
+PNG_NOTES = (b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"tIME", b"zTXt")
 DAMAGE = (
     OSError,
     RuntimeError,
@@ -67,13 +64,12 @@ def opened(source: str | Path | bytes, name: str | None = None, max_pixels: int 
     name = name or called(source)
     with decoding(name):
         try:
-            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+            image = _open(source)
         except Image.DecompressionBombError as error:
             raise ImageError(f"{name}: its pixels are {_too_many(max_pixels)}") from error
         except UnidentifiedImageError as error:
-            heic = "" if HEIC_EXTENSIONS else "; HEIC needs the package pillow-heif"
             raise ImageError(
-                f"{name}: not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or GIF{heic}."
+                f"{name}: not an image that can be read; use PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF, BMP or JPEG 2000."
             ) from error
         except FileNotFoundError as error:
             raise ImageError(f"{name}: no such file.") from error
@@ -83,6 +79,28 @@ def opened(source: str | Path | bytes, name: str | None = None, max_pixels: int 
         check_size(image, name, max_pixels)
         image.filename = ""  # by which Pillow maps files into memory, turned TIFFs with their sides swapped
         yield image
+
+
+def _open(source: str | Path | bytes) -> ImageFile.ImageFile:
+    try:
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+    except UnidentifiedImageError:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        if not content.startswith(PNG):
+            raise
+        return Image.open(io.BytesIO(_without_damaged_notes(content)), formats=FORMATS)
+
+
+def _without_damaged_notes(content: bytes) -> bytes:
+    """A PNG without the chunks of text, profile and EXIF whose checksum is wrong; Pillow refuses all of it for one."""
+    kept, place = [PNG], len(PNG)
+    while place < len(content):
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        name, checksum = content[place + 4 : place + 8], int.from_bytes(content[end - 4 : end], "big")
+        if name not in PNG_NOTES or zlib.crc32(content[place + 4 : end - 4]) == checksum:
+            kept.append(content[place:end])
+        place = end
+    return b"".join(kept)
 
 
 @contextmanager
