@@ -22,6 +22,7 @@ from esrgan.images.reading import find_images
 from esrgan.inference.device import keep_freed_memory
 from esrgan.models.source import HUB_ID, MODEL
 from esrgan.training.datasets import Photos, Stream, load_rows
+from esrgan.training.model_card import LICENCE
 from esrgan.training.recipes import RECIPES, Esrgan
 from esrgan.training.trainer import Options, Stopped, Trainer, make_accelerator
 
@@ -82,6 +83,9 @@ def build_parser(recipe_name: str) -> argparse.ArgumentParser:
     hub.add_argument("--push_to_hub", action="store_true", help="publish the model, with its card and curves")
     hub.add_argument("--hub_model_id", metavar="ID", help="where to: owner/name")
     hub.add_argument("--hub_private_repo", action="store_true", help="nobody else may see it")
+    hub.add_argument(
+        "--license", dest="licence", metavar="ID", help=f"of the weights, as the Hub calls it (default: {LICENCE})"
+    )
     hub.add_argument(
         "--hub_strategy", choices=("end", "checkpoint"), default="end", help="once, or also beside the training"
     )
@@ -151,13 +155,19 @@ def main() -> int:
         from_hub = not Path(source).exists()
         uploads = None
         if options.push_to_hub and accelerator.is_main_process:
-            uploads = Uploads(options.output_dir, options.hub_model_id, private=options.hub_private_repo)
+            uploads = Uploads(
+                options.output_dir,
+                options.hub_model_id,
+                private=options.hub_private_repo,
+                licence=options.licence,
+            )
         trainer = Trainer(
             recipe,
             Options(
                 output_dir=options.output_dir,
                 data_name=source if from_hub else "/".join(Path(source).resolve().parts[-2:]),
                 is_hub_dataset=from_hub,
+                licence=options.licence or LICENCE,
                 validation=tuple(validation),
                 validation_steps=options.validation_steps,
                 checkpointing_steps=options.checkpointing_steps,

@@ -11,6 +11,7 @@ python -m esrgan deploy-space me/animal-esrgan --mixed me/esrgan-x4-mixed --dogs
 """
 
 import argparse
+import io
 import logging
 import sys
 
@@ -37,6 +38,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without a letter is no reason to lose a result
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logger.setLevel(logging.INFO)
     options = parse(arguments)

@@ -1,11 +1,13 @@
 """What a model card says, to the Hub and to people."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
 
+from esrgan.errors import HubError
 from esrgan.training.model_card import FOLDER, NOTES, Facts, model_card, published_card
 from esrgan.training.recipes import Esrgan, Paper
 
@@ -58,6 +60,57 @@ def test_what_others_cannot_have_is_not_named(start: str | None, tmp_path: Path)
     assert str(tmp_path) not in str(card)
     assert ("starting from earlier weights" in card.text) == (start is not None)
     assert ModelCard(str(card)).data.to_dict() == card.data.to_dict()
+
+
+HAND = {"license": "cc-by-4.0", "language": "en", "thumbnail": "https://example.org/a.png", "datasets": ["me/own"]}
+
+
+def with_front_matter(card: str, **changes: object) -> str:
+    changed = ModelCard(card)
+    for key, value in changes.items():
+        changed.data[key] = value
+    return str(changed)
+
+
+def front_matter(card: str) -> dict:
+    return ModelCard(card).data.to_dict()
+
+
+def test_the_front_matter_of_the_hub_is_kept_however_often_it_is_published() -> None:
+    card = str(model_card(replace(FACTS, is_hub_dataset=False)))
+    hub = with_front_matter(published_card(card, "me/dogs", ""), **HAND, pipeline_tag=None)
+    better = str(model_card(replace(FACTS, is_hub_dataset=False, scores=SCORES | {"psnr_y": 29.0}, init_from=None)))
+    for _ in range(3):
+        hub = published_card(better, "me/dogs", hub)
+        said = front_matter(hub)
+        assert {key: said[key] for key in HAND} == HAND
+        assert "pipeline_tag" not in said
+        assert said["tags"] == ["super-resolution", "esrgan", "animals"]
+        assert "base_model" not in said, "that was no change by hand"
+        assert said["model-index"] == front_matter(better)["model-index"]
+
+
+def test_what_a_training_said_is_not_taken_for_a_change_by_hand() -> None:
+    first = published_card(str(model_card(replace(FACTS, licence="mit"))), "me/dogs", "")
+    local = str(model_card(replace(FACTS, is_hub_dataset=False, data="photos", licence="cc0-1.0")))
+    said = front_matter(published_card(local, "me/dogs", first))
+    assert said["license"] == "cc0-1.0"
+    assert "datasets" not in said
+
+
+def test_a_licence_that_is_asked_for_takes_the_place_of_any_other() -> None:
+    hub = with_front_matter(published_card(str(model_card(FACTS)), "me/dogs", ""), **HAND)
+    said = front_matter(published_card(str(model_card(FACTS)), "me/dogs", hub, licence="apache-2.0"))
+    assert (said["license"], said["language"]) == ("apache-2.0", "en")
+    assert model_card(replace(FACTS, licence="odd --> <b>")).data.license == "odd --> <b>"
+    odd = str(model_card(replace(FACTS, licence="odd --> <b>")))
+    assert published_card(odd, "me/dogs", published_card(odd, "me/dogs", "")) == published_card(odd, "me/dogs", "")
+
+
+@pytest.mark.parametrize("front", ["license: [", "- a\n- b", "1: 2"])
+def test_front_matter_that_cannot_be_read_is_one_sentence(front: str) -> None:
+    with pytest.raises(HubError, match=r"^me/dogs: the front matter of README\.md is no table in YAML; mend it there"):
+        published_card(str(model_card(FACTS)), "me/dogs", f"---\n{front}\n---\n# Dogs\n")
 
 
 def test_a_perfect_score_does_not_break_the_metadata() -> None:

@@ -180,6 +180,30 @@ def test_evaluate_prints_the_table_and_writes_the_figures(photos, model, tmp_pat
     assert "| bicubic |" in done.stdout
 
 
+def test_a_locale_without_letters_loses_nothing(photos, model, tmp_path) -> None:
+    folder = tmp_path / "modèles …"
+    model.rename(folder)
+    (photos / "cat.png").rename(photos / "Ñandú.png")
+    ascii_only = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    commands = [
+        ["evaluate", "--data", photos, "--models", f"größe={folder}", folder, "--output", tmp_path / "study"],
+        ["upscale", photos, "-o", tmp_path / "out", "--model", folder],
+    ]
+    said = []
+    for command in commands:
+        line = [sys.executable, "-m", "esrgan", *map(str, command)]
+        done = subprocess.run(line, cwd=ROOT, env=ascii_only, capture_output=True, timeout=300)
+        assert done.returncode == 0, done.stderr.decode()
+        said.append(done.stdout.decode("ascii"))
+    folder.rename(model)
+    assert "| gr\\xf6\\xdfe | " in said[0]
+    assert "| größe | " in (tmp_path / "study" / "table.md").read_text(encoding="utf-8")
+    scores = json.loads((tmp_path / "study" / "scores.json").read_text(encoding="utf-8"))
+    assert list(scores["mean"]) == ["bicubic", "größe", str(folder)]
+    assert (tmp_path / "out" / "Ñandú.png").is_file()
+    assert str(folder).encode() in (tmp_path / "out" / "Ñandú.png").read_bytes()
+
+
 def test_evaluate_measures_stages_and_what_lies_between_them(photos, tmp_path) -> None:
     torch.manual_seed(0)
     gan, psnr, folder = Generator(1, 8, 4), Generator(1, 8, 4), tmp_path / "both"

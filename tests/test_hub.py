@@ -181,6 +181,45 @@ def test_a_second_push_changes_only_what_changed(online: Hub, run: Path) -> None
     assert "demo.ipynb" in last.files
 
 
+def test_a_licence_goes_along_and_one_chosen_on_the_hub_is_kept(online: Hub, run: Path) -> None:
+    def said() -> str:
+        return ModelCard((online["me/dogs"].commits[-1].files["README.md"].content or b"").decode()).data.license
+
+    command = ["publish", str(run), "--repo", "me/dogs"]
+    assert main(command) == 0
+    assert said() == "apache-2.0"
+    files = online["me/dogs"].commits[-1].files
+    card = (files["README.md"].content or b"").replace(b"license: apache-2.0", b"license: cc-by-nc-4.0")
+    online["me/dogs"].commit("by hand", files | {"README.md": online.keep("README.md", "\ufeff".encode() + card)})
+    for _ in range(2):
+        (run / "history.csv").write_text((run / "history.csv").read_text() + "gan,9,0.1\n")
+        assert main(command) == 0
+        assert said() == "cc-by-nc-4.0"
+    assert main([*command, "--license", "mit"]) == 0
+    assert said() == "mit"
+    uploads = Uploads(run, "me/dogs", licence="cc0-1.0")
+    assert uploads.command.endswith("--repo me/dogs --license cc0-1.0")
+    uploads.finish()
+    assert said() == "cc0-1.0"
+
+
+@pytest.mark.parametrize("place", ["hub", "folder"])
+def test_a_card_in_another_encoding_is_not_a_hub_that_cannot_be_reached(
+    online: Hub, run: Path, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(gather(run), "me/dogs")
+    files = online["me/dogs"].commits[-1].files
+    latin = (files["README.md"].content or b"") + "Für Hunde".encode("latin-1")
+    if place == "hub":
+        online["me/dogs"].commit("by hand", files | {"README.md": online.keep("README.md", latin)})
+    else:
+        (run / "gan" / "README.md").write_bytes(latin)
+    before = len(online["me/dogs"].commits)
+    assert main(["publish", str(run), "--repo", "me/dogs"]) == 1
+    assert caplog.messages[-1].endswith("README.md is no text in UTF-8; save it anew as such.")
+    assert len(online["me/dogs"].commits) == before
+
+
 def test_a_collection_holds_both_once(online: Hub, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for repo_id in ("me/mixed", "me/dogs", "me/dogs"):
         assert main(["publish", str(run), "--repo", repo_id, "--collection", "ESRGAN animals"]) == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import WeightsError
 from ..files import check_file, replacing
-from ..models.source import MODEL, split_label
+from ..models.source import MODEL, readable, split_label
 
 PLATE_ROWS = 6
 OUTPUTS = ("table.md", "scores.json", "differences.png", "plate.png")
@@ -68,13 +68,12 @@ def run(options: argparse.Namespace) -> int:
     for name, source in map(split_label, options.models):
         if name == "bicubic" or models.setdefault(name, source) != source:
             raise WeightsError(f"--models {name}={source}: {name} is the name of another; give it one of its own.")
-    pairs = options.difference or [["bicubic", *models][-2:]]
+    pairs = [(readable(a), readable(b)) for a, b in options.difference or [["bicubic", *models][-2:]]]
     for name in {name for pair in pairs for name in pair} - {"bicubic", *models}:
         raise WeightsError(f"--difference {name}: not among --models {' '.join(models)}.")
     methods: dict[str, Method] = {"bicubic": bicubic}
     methods |= {name: Upscaler(load(source)) for name, source in models.items()}
-    evaluation = evaluate(methods, paths, [(a, b) for a, b in pairs], options.foreground)
-    sys.stdout.write(evaluation.markdown() + "\n")
+    evaluation = evaluate(methods, paths, pairs, options.foreground)
     if options.output:
         table, scores, differences, plate = (options.output / name for name in OUTPUTS)
         with replacing(table) as temporary:
@@ -85,4 +84,5 @@ def run(options: argparse.Namespace) -> int:
             draw_differences(evaluation, temporary)
         with replacing(plate) as temporary:
             draw_plate(methods, paths[:: -(-len(paths) // PLATE_ROWS)], temporary)
+    sys.stdout.write(evaluation.markdown() + "\n")
     return 0

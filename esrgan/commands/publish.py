@@ -18,6 +18,12 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--repo", required=True, metavar="ID", help="owner/name; made if it is not there")
     parser.add_argument("--private", action="store_true", help="nobody else may see it")
     parser.add_argument("--collection", metavar="TITLE", help="the owner's collection to add it to")
+    parser.add_argument(
+        "--license",
+        dest="licence",
+        metavar="ID",
+        help="of the weights, as the Hub calls it (default: what the card there was changed to, or the folder's)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -25,6 +31,12 @@ def run(options: argparse.Namespace) -> int:
     """Publish, and write the commit's address to standard output."""
     from ..hub.publish import gather, publish
 
-    address = publish(gather(options.folder), options.repo, private=options.private, collection=options.collection)
+    address = publish(
+        gather(options.folder),
+        options.repo,
+        private=options.private,
+        collection=options.collection,
+        licence=options.licence,
+    )
     sys.stdout.write(f"{address}\n")
     return 0

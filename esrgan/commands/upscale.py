@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import EsrganError
-from ..models.source import MODEL
+from ..models.source import MODEL, readable
 
 logger = logging.getLogger("esrgan")
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return 2
-    provenance = Provenance(f"esrgan-animals {__version__}", options.model) if options.provenance else None
+    provenance = Provenance(f"esrgan-animals {__version__}", readable(options.model)) if options.provenance else None
     failed = []
     with state.split_between_processes(wanted) as share, logging_redirect_tqdm():
         bar = tqdm(share, unit="photo", disable=not state.is_main_process)

@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, Mo
 from huggingface_hub.utils import disable_progress_bars
 
 from ..errors import HubError, WeightsError
-from ..models.download import HUB_ERRORS, explain, fetch
+from ..models.download import HUB_ERRORS, explain
 from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME, Generator
 from ..training.model_card import STAGES, published_card
 
@@ -41,6 +41,7 @@ def gather(folder: Path) -> Files:
 
     Raises:
         WeightsError: no model is there, or one without a card, or one that does not load.
+        HubError: the card is no text in UTF-8.
     """
     model = next(
         (place for place in (folder, folder / "gan", folder / "psnr") if (place / CONFIG_NAME).is_file()), None
@@ -49,6 +50,7 @@ def gather(folder: Path) -> Files:
         raise WeightsError(f"{folder}: no model in this folder; give a training's --output_dir, or a model folder.")
     if not (model / CARD_NAME).is_file():
         raise WeightsError(f"{model}: no {CARD_NAME} in this folder; a training writes one.")
+    _decode((model / CARD_NAME).read_bytes(), str(model))
     Generator.from_pretrained(model)
     if (model / PSNR_NAME).is_file():
         Generator.from_pretrained(model, stage="psnr")
@@ -57,7 +59,9 @@ def gather(folder: Path) -> Files:
     return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
-def publish(files: Files, repo_id: str, *, private: bool = False, collection: str | None = None) -> str:
+def publish(
+    files: Files, repo_id: str, *, private: bool = False, collection: str | None = None, licence: str | None = None
+) -> str:
     """Put a model on the Hub in one commit of what changed; the repository is made if it is not there.
 
     Args:
@@ -65,6 +69,7 @@ def publish(files: Files, repo_id: str, *, private: bool = False, collection: st
         repo_id: owner/name.
         private: whether nobody else may see it.
         collection: title of the owner's collection that it joins, made if it is not there.
+        licence: of the weights, as the Hub calls it; by default what the Hub's card was changed to, or the card says.
 
     Returns:
         The commit's address.
@@ -75,21 +80,31 @@ def publish(files: Files, repo_id: str, *, private: bool = False, collection: st
     with asking(repo_id) as api:
         api.create_repo(repo_id, private=private or None, exist_ok=True)
         info = api.model_info(repo_id)
-        if private and not info.private:
-            raise HubError(f"{repo_id}: is public already; make it private in its settings, or leave out --private.")
         there = {file.rfilename for file in info.siblings or []}
-        before = ""
+        before = b""
         if CARD_NAME in there:
-            before = fetch(repo_id, CARD_NAME, revision=info.sha).read_text()
-        card = published_card(files[CARD_NAME].decode(), repo_id, before, files)
-        contents = {**files, CARD_NAME: card.encode()}
-        gone = (there & {*MODEL_FILES, *RUN_FILES}) - contents.keys()
+            before = Path(api.hf_hub_download(repo_id, CARD_NAME, revision=info.sha)).read_bytes()
+    if private and not info.private:
+        raise HubError(f"{repo_id}: is public already; make it private in its settings, or leave out --private.")
+    card = published_card(
+        _decode(files[CARD_NAME], "the model folder"), repo_id, _decode(before, repo_id), files, licence
+    )
+    contents = {**files, CARD_NAME: card.encode()}
+    gone = (there & {*MODEL_FILES, *RUN_FILES}) - contents.keys()
+    with asking(repo_id) as api:
         address = commit(api, info, contents, gone, message="Publish a model")
         if collection:
             owner = repo_id.split("/")[0]
             slug = api.create_collection(collection, namespace=owner, private=bool(info.private), exists_ok=True).slug
             api.add_collection_item(slug, repo_id, "model", exists_ok=True)
         return address
+
+
+def _decode(card: bytes, place: str) -> str:
+    try:
+        return card.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise HubError(f"{place}: {CARD_NAME} is no text in UTF-8; save it anew as such.") from error
 
 
 def commit(
@@ -117,12 +132,14 @@ class Uploads:
         folder: the run's.
         repo_id: owner/name.
         private: whether nobody else may see it.
+        licence: as for `publish`.
     """
 
-    def __init__(self, folder: Path, repo_id: str, *, private: bool = False) -> None:
+    def __init__(self, folder: Path, repo_id: str, *, private: bool = False, licence: str | None = None) -> None:
         self.folder = folder
         self.repo_id = repo_id
         self.private = private
+        self.licence = licence
         disable_progress_bars()  # the training has one
         self.pool = ThreadPoolExecutor(1, "uploads")
         self.pending: Future[None] = self.pool.submit(self._prepare)
@@ -131,6 +148,7 @@ class Uploads:
     def command(self) -> str:
         """What publishes the run from the command line."""
         words = ["python", "-m", "esrgan", "publish", str(self.folder), "--repo", self.repo_id]
+        words += ["--license", self.licence] if self.licence else []
         return shlex.join([*words, *(["--private"] if self.private else [])])
 
     def start(self, model: Path) -> None:
@@ -146,7 +164,7 @@ class Uploads:
         """
         self.pending.result()
         try:
-            return publish(gather(self.folder), self.repo_id, private=self.private)
+            return publish(gather(self.folder), self.repo_id, private=self.private, licence=self.licence)
         except HubError as error:
             raise HubError(
                 f"{error} The training is complete in {self.folder}; publish it by: {self.command}"
@@ -162,6 +180,6 @@ class Uploads:
 
     def _publish(self, files: Files) -> None:
         try:
-            publish(files, self.repo_id, private=self.private)
+            publish(files, self.repo_id, private=self.private, licence=self.licence)
         except HubError as error:
             logger.warning("%s The training goes on; the next checkpoint will try again.", error)

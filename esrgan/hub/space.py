@@ -127,10 +127,10 @@ def _names(info: ModelInfo | SpaceInfo) -> set[str]:
 
 def _requirements(zero_gpu: bool) -> list[str]:
     """The repository's own; for ZeroGPU with the lines that it has instead."""
-    own = (ROOT / REQUIREMENTS).read_text().splitlines()
+    own = (ROOT / REQUIREMENTS).read_text(encoding="utf-8").splitlines()
     if not zero_gpu:
         return own
-    theirs = (ROOT / "spaces" / "requirements-zerogpu.txt").read_text().splitlines()
+    theirs = (ROOT / "spaces" / "requirements-zerogpu.txt").read_text(encoding="utf-8").splitlines()
     replaced = {_package(line) for line in theirs}
     return theirs + [line for line in own if _package(line) not in replaced]
 

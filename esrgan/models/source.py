@@ -74,7 +74,12 @@ def parse_stage(text: str, name: str) -> str | float:
 def split_label(text: str) -> tuple[str, str]:
     """`[NAME=]SOURCE…` taken apart: what to call the model, by default all of it, and what names it."""
     label, equals, name = text.partition("=")
-    return (label, name) if label and equals and not exists(text) else (text, text)
+    return (readable(label), name) if label and equals and not exists(text) else (readable(text), text)
+
+
+def readable(argument: str) -> str:
+    """Text of the command line as any file can hold it, whatever the locale made of letters that it does not have."""
+    return argument.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def is_hub_id(place: str) -> bool:

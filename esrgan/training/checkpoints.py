@@ -82,7 +82,7 @@ class Checkpoints:
         else:
             path = Path(wanted)
         try:
-            return path, Progress(**json.loads((path / "progress.json").read_text()))
+            return path, Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise TrainingError(f"{path}: not a checkpoint folder of this program.") from error
 
@@ -105,7 +105,7 @@ class Checkpoints:
         accelerator.save_state(str(written))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            (written / "progress.json").write_text(json.dumps(progress._asdict()))
+            (written / "progress.json").write_text(json.dumps(progress._asdict()), encoding="utf-8")
             move_folder(written, target, "progress.json")
             for old in self.all()[: -self.limit]:
                 remove(old)

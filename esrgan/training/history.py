@@ -22,7 +22,7 @@ class History:
         self.folder = folder
         self.rows: list[Row] = []
         if (folder / "history.csv").is_file():
-            with (folder / "history.csv").open(newline="") as file:
+            with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file):
                     numbers = {
                         key: float(value) for key, value in row.items() if value and key not in ("stage", "step")
@@ -45,7 +45,7 @@ class History:
     def write(self) -> None:
         """Bring both files up to date."""
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
-        with replacing(self.folder / "history.csv") as path, path.open("w", newline="") as file:
+        with replacing(self.folder / "history.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)

@@ -1,12 +1,15 @@
 """The model card that goes with weights: what they are, what made them, how to use them, what they cannot do."""
 
+import json
 import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, RepoCard
 
+from ..errors import HubError
 from ..evaluation.metrics import METRICS
 from ..evaluation.study import PROTOCOL
 from ..models.source import is_hub_id, parse
@@ -26,6 +29,9 @@ PICTURES = {
     "plate.png": "Samples beside bicubic and the truth",
     "curves.png": "Losses and measurements of the training",
 }
+LICENCE = "apache-2.0"
+RESULTS = "model-index"  # what the Hub calls them in a card's front matter
+MADE = re.compile(r"<!-- Front matter as made: (\{.*?\}) -->")
 NOTES = ("<!-- Write your own notes below; publishing again keeps them. -->", "<!-- End of your own notes. -->")
 
 TEMPLATE = """---
@@ -66,6 +72,8 @@ the result as evidence of what was there.
   [10.5220/0012804200003885](https://doi.org/10.5220/0012804200003885)
 - Wang, X. et al. (2018). *ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks.* ECCV Workshops.
   [arXiv:1809.00219](https://arxiv.org/abs/1809.00219)
+
+{made}
 """
 
 
@@ -80,6 +88,7 @@ class Facts:
         data: name of the training data.
         photos: how many there were, in words or digits.
         is_hub_dataset: whether the data's name is its Hub id.
+        licence: of the weights, as the Hub calls it.
         init_from: the weights that the training started from, named if everyone can have them; None for a random start.
         scores: mean validation metrics, if they were measured.
         bicubic: bicubic's PSNR-Y in dB on the same photos.
@@ -92,6 +101,7 @@ class Facts:
     data: str
     photos: str
     is_hub_dataset: bool = False
+    licence: str = LICENCE
     init_from: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     bicubic: float | None = None
@@ -119,7 +129,7 @@ def model_card(facts: Facts) -> ModelCard:
         if math.isfinite(value)
     ]
     metadata = ModelCardData(
-        license="apache-2.0",
+        license=facts.licence,
         library_name="esrgan",
         pipeline_tag="image-to-image",
         tags=["super-resolution", "esrgan", "animals"],
@@ -143,6 +153,7 @@ def model_card(facts: Facts) -> ModelCard:
             data=facts.data,
             recipe=RECIPES[type(recipe).__name__.lower()],
             results=_tell_results(facts),
+            made=_spell_made(metadata.to_dict()),
             settings="\n".join(["| setting | value |", "|---|---|", *settings]),
         ),
         ignore_metadata_errors=False,
@@ -159,14 +170,21 @@ def _tell_results(facts: Facts) -> str:
     return f"\n\nOn {photos}: {told}; bicubic's PSNR-Y is {facts.bicubic:.2f} dB. {PROTOCOL}"
 
 
-def published_card(card: str, repo_id: str, before: str, names: Collection[str] = ()) -> str:
-    """A folder's card for the Hub: its snippet loads from there, and what was written by hand is kept.
+def published_card(
+    card: str, repo_id: str, before: str, names: Collection[str] = (), licence: str | None = None
+) -> str:
+    """A folder's card for the Hub: its snippet loads from there, and what was written by hand there is kept.
 
     Args:
         card: the folder's.
         repo_id: where it is published.
-        before: the card that is there, or nothing; its notes serve where `card` has none.
+        before: the card that is there, or nothing. Its notes serve where `card` has none, and whatever was changed in
+            its front matter since that was made, other than the results.
         names: files that are published with it; pictures among them are shown.
+        licence: takes the place of any other.
+
+    Raises:
+        HubError: there is no front matter to be read in one of the cards.
     """
     shown = "".join(f"![{meaning}]({name})\n\n" for name, meaning in PICTURES.items() if name in names)
     card = card.replace(FOLDER, repo_id).replace("## Limits", f"{shown}## Limits")
@@ -174,4 +192,35 @@ def published_card(card: str, repo_id: str, before: str, names: Collection[str] 
     if not any(marker in card for marker in NOTES):
         card = f"{card}\n{blank}\n"
     kept = re.search("(.*)".join(map(re.escape, NOTES)), before, re.DOTALL)
-    return card.replace(blank, kept[0]) if kept else card
+    card = card.replace(blank, kept[0]) if kept else card
+    changed = {**_changed_by_hand(before, repo_id), **({"license": licence} if licence else {})}
+    if not changed:
+        return card
+    parsed = _parse(card, "the model folder")
+    for key, value in changed.items():
+        parsed.data[key] = value
+    return str(parsed)
+
+
+def _changed_by_hand(card: str, repo_id: str) -> dict[str, Any]:
+    """What a published card's front matter says otherwise than it was made; None for what was taken out of it."""
+    if not card:
+        return {}
+    now = _parse(card, repo_id).data.to_dict()
+    noted = MADE.search(card)
+    made = json.loads(noted[1]) if noted else {}
+    return {key: now.get(key) for key in {**made, **now} if key != RESULTS and now.get(key) != made.get(key)}
+
+
+def _spell_made(metadata: Mapping[str, Any]) -> str:
+    made = json.dumps({key: value for key, value in metadata.items() if key != RESULTS})
+    return f"<!-- Front matter as made: {made.replace('>', chr(92) + 'u003e')} -->"
+
+
+def _parse(card: str, place: str) -> RepoCard:
+    try:
+        return RepoCard(card)
+    except Exception as error:  # whatever YAML can be wrong in
+        raise HubError(
+            f"{place}: the front matter of README.md is no table in YAML; mend it there, so that it can be kept."
+        ) from error

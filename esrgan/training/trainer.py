@@ -31,7 +31,7 @@ from .crops import Sample, make_loader
 from .datasets import Photos, Stream
 from .history import History
 from .losses import PerceptualLoss
-from .model_card import Facts, model_card
+from .model_card import LICENCE, Facts, model_card
 from .recipes import Esrgan
 from .stages import STAGES, Losses, Stage
 
@@ -59,6 +59,7 @@ class Options:
             `recipe.json`, `history.csv`, `curves.png`, `plate.png` (crops of validation photos) and `checkpoints/`.
         data_name: what the model card calls the training data.
         is_hub_dataset: whether that is its Hub id.
+        licence: of the weights, as the Hub calls it.
         validation: paths of photos that the averaged weights are measured on.
         validation_steps: steps between two measurements.
         checkpointing_steps: steps between two checkpoints.
@@ -71,6 +72,7 @@ class Options:
     output_dir: Path
     data_name: str = "photos"
     is_hub_dataset: bool = False
+    licence: str = LICENCE
     validation: tuple[Path, ...] = ()
     validation_steps: int = 500
     checkpointing_steps: int = 500
@@ -351,6 +353,7 @@ class Trainer:
             data=self.options.data_name,
             photos=count,
             is_hub_dataset=self.options.is_hub_dataset,
+            licence=self.options.licence,
             init_from=self.options.init_from,
             scores={metric: last[key] for metric in METRICS if (key := f"validation_{metric}") in last},
             bicubic=last.get("bicubic_psnr_y"),
@@ -359,7 +362,7 @@ class Trainer:
         with replacing(folder / "README.md") as path:
             model_card(facts).save(path)
         with replacing(folder / "recipe.json") as path:
-            path.write_text(json.dumps(self._recipe_table, indent=2) + "\n")
+            path.write_text(json.dumps(self._recipe_table, indent=2) + "\n", encoding="utf-8")
 
     def _show_samples(self, name: str) -> None:
         """Draw what the averaged generator makes of the first validation photos."""
@@ -396,7 +399,7 @@ class Trainer:
         }
         path = self.options.output_dir / "recipe.json"
         if resuming and path.is_file():
-            theirs = json.loads(path.read_text())
+            theirs = json.loads(path.read_text(encoding="utf-8"))
             changed = [key for key in settings if settings[key] != theirs.get(key) and key not in FREE]
             if changed:
                 raise TrainingError(
@@ -406,7 +409,7 @@ class Trainer:
                 )
         if self.accelerator.is_main_process:
             with replacing(path) as beside:
-                beside.write_text(json.dumps(settings, indent=2) + "\n")
+                beside.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
     @property
     def _samples_per_step(self) -> int:
