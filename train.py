@@ -19,11 +19,14 @@ from esrgan.errors import EsrganError, TrainingError
 from esrgan.evaluation.study import read_truth
 from esrgan.hub.publish import Uploads
 from esrgan.images.reading import find_images
+from esrgan.images.resize import SCALE, shrink
 from esrgan.inference.device import keep_freed_memory
 from esrgan.models.source import HUB_ID, MODEL
-from esrgan.training.datasets import Photos, Stream, load_rows
+from esrgan.training.datasets import Photos, Stream
+from esrgan.training.duplicates import difference_hash, near_duplicates
 from esrgan.training.model_card import LICENCE
 from esrgan.training.recipes import RECIPES, Esrgan
+from esrgan.training.sources import load_rows
 from esrgan.training.trainer import Options, Stopped, Trainer, make_accelerator
 
 
@@ -50,7 +53,9 @@ def build_parser(recipe_name: str) -> argparse.ArgumentParser:
     source.add_argument("--train_data_dir", metavar="DIR", help="flat, <species>/*.jpg, or imagefolder with metadata")
     source.add_argument("--dataset_name", metavar="ID", help="data set on the Hub")
     data.add_argument("--dataset_split", metavar="NAME", default="train", help="its split (default: %(default)s)")
-    data.add_argument("--species", metavar="NAME", help="use only this species, by metadata or folder name")
+    data.add_argument("--image_column", metavar="NAME", help="the column of photos (default: the only one)")
+    data.add_argument("--species", metavar="NAME", help="use only this species, by a column or folder names")
+    data.add_argument("--species_column", metavar="NAME", help="that column (default: the one that holds the name)")
     data.add_argument("--max_train_samples", type=positive, metavar="N", help="pick that many photos at random")
     data.add_argument("--streaming", action="store_true", help="read photos as needed; for sets beyond the disk")
     data.add_argument("--validation_data_dir", type=Path, metavar="DIR", help="folder of photos to measure on")
@@ -142,6 +147,8 @@ def main() -> int:
             is_hub_id=options.dataset_name is not None,
             split=options.dataset_split,
             species=options.species,
+            image_column=options.image_column,
+            species_column=options.species_column,
             max_samples=options.max_train_samples,
             seed=recipe.seed,
             streaming=options.streaming,
@@ -149,8 +156,12 @@ def main() -> int:
         photos = Stream(rows, recipe.crop_size) if isinstance(rows, IterableDataset) else Photos(rows, recipe.crop_size)
         validation = find_images(options.validation_data_dir) if options.validation_data_dir else []
         validation = validation[: options.max_validation_samples]
-        for path in validation:
-            read_truth(path)
+        hashes = [difference_hash(shrink(read_truth(path), SCALE)) for path in validation]
+        if isinstance(photos, Photos):
+            for trained, measured in near_duplicates(photos.hashes, hashes):
+                logging.getLogger("esrgan").warning(
+                    "%s is nearly the same as %s, which it is trained on", validation[measured], photos.names[trained]
+                )
         source = options.dataset_name or options.train_data_dir
         from_hub = not Path(source).exists()
         uploads = None

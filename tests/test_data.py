@@ -17,8 +17,9 @@ from PIL import Image
 from esrgan.errors import DataError
 from esrgan.images.resize import shrink
 from esrgan.training.crops import PairedCrops, make_loader
-from esrgan.training.datasets import Pair, Photos, Stream, load_rows
+from esrgan.training.datasets import Pair, Photos, Stream
 from esrgan.training.recipes import Esrgan
+from esrgan.training.sources import load_rows
 
 PHOTO = Image.open(EXAMPLES / "polar_bear.png").convert("RGB")
 RECIPE = Esrgan(num_blocks=1, crop_size=32, train_batch_size=2, dataloader_num_workers=0, gan_steps=0)
@@ -59,7 +60,7 @@ def test_the_kaggle_layout_is_filtered_by_folder_name(make: Make) -> None:
     for source in (folder, folder / "animals"):
         assert sorted(names(load_rows(str(source)))) == ["1.png", "2.png", "3.png", "4.png"]
         assert sorted(names(load_rows(str(source), species="dog"))) == ["3.png", "4.png"]
-    with pytest.raises(DataError, match=r"no unicorn; there are Dog, cat\."):
+    with pytest.raises(DataError, match=r"no unicorn in folders; there are Dog, animals, cat\."):
         load_rows(str(folder), species="unicorn")
 
 
@@ -87,7 +88,7 @@ def test_the_split_of_a_folder_with_train_and_test_is_chosen(make: Make) -> None
     folder = str(make(["train/1.png", "train/2.png", "test/3.png", "test/4.png"]))
     assert sorted(names(load_rows(folder))) == ["1.png", "2.png"]
     assert sorted(names(load_rows(folder, split="test"))) == ["3.png", "4.png"]
-    with pytest.raises(DataError, match="no split dogs; there are train, test"):
+    with pytest.raises(DataError, match="no split dogs; there are train, test "):
         load_rows(folder, split="dogs")
 
 
@@ -95,7 +96,7 @@ def test_metadata_gives_the_species(make: Make) -> None:
     folder = make(["a.png", "b.png", "c.png", "d.png"])
     (folder / "metadata.csv").write_text("file_name,species\na.png,dog\nb.png,cat\nc.png,dog\nd.png,horse\n")
     assert names(load_rows(str(folder), species="Dog")) == ["a.png", "c.png"]
-    with pytest.raises(DataError, match=r"no unicorn; there are cat, dog, horse\."):
+    with pytest.raises(DataError, match=r"no unicorn in species; there are cat, dog, horse\."):
         load_rows(str(folder), species="unicorn")
 
 

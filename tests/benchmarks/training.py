@@ -32,10 +32,11 @@ from esrgan.images.resize import crop_to_multiple, shrink
 from esrgan.inference.device import keep_freed_memory
 from esrgan.models.generator import Generator
 from esrgan.training.crops import make_loader
-from esrgan.training.datasets import Photos, load_rows
+from esrgan.training.datasets import Photos
 from esrgan.training.discriminators import make_discriminator
 from esrgan.training.losses import PerceptualLoss, consistency_loss, grid_loss, relativistic_loss, shifted
 from esrgan.training.recipes import RECIPES, Esrgan
+from esrgan.training.sources import load_rows
 from esrgan.training.stages import GanStage
 from esrgan.training.trainer import average, make_accelerator, to_floats
 
