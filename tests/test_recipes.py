@@ -1,10 +1,13 @@
 """The recipes say what the paper says, every number has a source, and the command line reaches each."""
 
 import dataclasses
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 import train
+from esrgan.training.options import Options
 from esrgan.training.recipes import RECIPES, Esrgan, Paper
 
 
@@ -33,6 +36,40 @@ def test_every_field_can_be_set_from_the_command_line(name) -> None:
         more = ["--gradient_penalty_weight", "3"] if value == "wgan-gp" else []
         _, recipe = train.parse([*start, f"--{field.name}", str(value), *more])
         assert getattr(recipe, field.name) == value
+
+
+def test_every_option_can_be_set_from_the_command_line() -> None:
+    needed = ["--dataset_name=me/photos", "--output_dir=out"]
+    kinds = get_type_hints(Options)
+    for field in dataclasses.fields(Options):
+        if field.name in ("train_data_dir", "dataset_name", "push_to_hub"):
+            continue
+        choices = field.metadata["choices"]
+        values = {bool: True, int: 7, str: "some", Path: Path("there")}
+        kind = next((kind for kind in get_args(kinds[field.name]) if kind in values), kinds[field.name])
+        value = choices[-1] if choices else values[kind]
+        argument = f"--{field.name}" if value is True else f"--{field.name}={value}"
+        options, _ = train.parse([*needed, argument])
+        assert getattr(options, field.name) == value
+        assert options == dataclasses.replace(train.parse(needed)[0], **{field.name: value}), field.name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--output_dir=out"], "give one of --train_data_dir and --dataset_name"),
+        (["--output_dir=out", "--train_data_dir=a", "--dataset_name=b"], "give one of --train_data_dir and"),
+        (["--train_data_dir=a"], "required: --output_dir"),
+        (["--output_dir=out", "--train_data_dir=a", "--logging_steps=0"], "--logging_steps 0: must be at least 1"),
+        (["--output_dir=out", "--train_data_dir=a", "--max_train_samples=x"], "invalid int value: 'x'"),
+    ],
+)
+def test_options_that_cannot_be_had_are_refused_in_a_sentence(
+    wrong: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        train.parse(wrong)
+    assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ..errors import HubError
 from ..evaluation.metrics import METRICS
 from ..evaluation.study import PROTOCOL
 from ..models.source import is_hub_id, parse
+from .options import LICENCE
 from .recipes import Esrgan
 
 STAGES = {
@@ -29,7 +30,6 @@ PICTURES = {
     "plate.png": "Samples beside bicubic and the truth",
     "curves.png": "Losses and measurements of the training",
 }
-LICENCE = "apache-2.0"
 RESULTS = "model-index"  # what the Hub calls them in a card's front matter
 MADE = re.compile(r"<!-- Front matter as made: (\{.*?\}) -->")
 NOTES = ("<!-- Write your own notes below; publishing again keeps them. -->", "<!-- End of your own notes. -->")

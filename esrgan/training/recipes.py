@@ -35,7 +35,7 @@ class Esrgan:
     learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", ESRGAN)
     discriminator_learning_rate: float = setting(1e-4, "the discriminator's learning rate", ESRGAN)
     lr_scheduler: str = setting(
-        "cosine", "the rate's course in a stage, cosine to 1 %%", f"{OURS}; ESRGAN: halved four times", SCHEDULES
+        "cosine", "the rate's course in a stage, cosine to 1 %", f"{OURS}; ESRGAN: halved four times", SCHEDULES
     )
     lr_warmup_steps: int = setting(100, "steps over which the rate rises linearly, in each stage", OURS)
     adversarial: str = setting("ragan", "relativistic average, or Wasserstein", ESRGAN, ADVERSARIAL)
@@ -98,7 +98,7 @@ class Paper(Esrgan):
     learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", LI)
     discriminator_learning_rate: float = setting(1e-4, "the discriminator's learning rate", LI)
     lr_scheduler: str = setting(
-        "constant", "the rate's course in a stage, cosine to 1 %%", "the paper has no schedule", SCHEDULES
+        "constant", "the rate's course in a stage, cosine to 1 %", "the paper has no schedule", SCHEDULES
     )
     lr_warmup_steps: int = setting(0, "steps over which the rate rises linearly, in each stage", "the paper has none")
     adversarial: str = setting("ragan", "relativistic average, or Wasserstein", "Li, equations 3 and 4", ADVERSARIAL)

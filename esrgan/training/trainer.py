@@ -5,8 +5,8 @@ import logging
 import math
 import os
 import signal
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ from .crops import Sample, make_loader
 from .datasets import Photos, Stream
 from .history import History
 from .losses import PerceptualLoss
-from .model_card import LICENCE, Facts, model_card
+from .model_card import Facts, model_card
+from .options import LICENCE, Options
 from .recipes import Esrgan
 from .stages import STAGES, Losses, Stage
 
@@ -47,39 +48,6 @@ FREE = ("dataloader_num_workers", "psnr_learning_rate", "learning_rate", "discri
 
 class Stopped(Exception):
     """The training was asked to stop, and has saved."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What belongs to a run rather than to its recipe.
-
-    Attributes:
-        output_dir: gets `psnr/` and `gan/` (the generator after each stage, as a model folder), `psnr-best/` and
-            `gan-best/` (the one with the highest validation PSNR-Y, or lowest LPIPS in the adversarial stage),
-            `recipe.json`, `history.csv`, `curves.png`, `plate.png` (crops of validation photos) and `checkpoints/`.
-        data_name: what the model card calls the training data.
-        is_hub_dataset: whether that is its Hub id.
-        licence: of the weights, as the Hub calls it.
-        validation: paths of photos that the averaged weights are measured on.
-        validation_steps: steps between two measurements.
-        checkpointing_steps: steps between two checkpoints.
-        checkpoints_total_limit: how many checkpoints are kept.
-        resume_from_checkpoint: a checkpoint folder, or `latest`.
-        init_from: weights to start from: what `esrgan.models.convert.load` takes. Their architecture is used.
-        logging_steps: steps between two looks at the losses.
-    """
-
-    output_dir: Path
-    data_name: str = "photos"
-    is_hub_dataset: bool = False
-    licence: str = LICENCE
-    validation: tuple[Path, ...] = ()
-    validation_steps: int = 500
-    checkpointing_steps: int = 500
-    checkpoints_total_limit: int = 2
-    resume_from_checkpoint: str | None = None
-    init_from: str | None = None
-    logging_steps: int = 10
 
 
 def make_accelerator(mixed_precision: str | None, output_dir: Path, **kwargs: Any) -> Accelerator:
@@ -138,6 +106,7 @@ class Trainer:
         recipe: what to do.
         options: where, and what to keep.
         photos: what to learn from.
+        validation: paths of photos that the averaged weights are measured on.
         accelerator: on what; see `make_accelerator`.
         on_checkpoint: called with the stage's model folder, as it is now, by the main process after each checkpoint.
     """
@@ -147,6 +116,7 @@ class Trainer:
         recipe: Esrgan,
         options: Options,
         photos: Photos | Stream,
+        validation: Sequence[Path],
         accelerator: Accelerator,
         on_checkpoint: Callable[[Path], None] | None = None,
     ) -> None:
@@ -154,6 +124,7 @@ class Trainer:
         self.options = options
         self.accelerator = accelerator
         self.photos = photos
+        self.validation = validation
         self.on_checkpoint = on_checkpoint
         self.history = History(options.output_dir)
         self.checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
@@ -267,7 +238,7 @@ class Trainer:
                     row["learning_rate"] = factor * stage.learning_rate
                     self.history.add(row)
                     self._track(row, first + step)
-                if options.validation and (last or step % options.validation_steps == 0):
+                if self.validation and (last or step % options.validation_steps == 0):
                     self._validate(stage.name, step, first)
                 if checkpoint:
                     if accelerator.is_main_process:
@@ -311,9 +282,9 @@ class Trainer:
         """Measure the averaged weights on the main process, and keep them apart where they are the best so far."""
         if self.accelerator.is_main_process:
             if self.bicubic is None:
-                self.bicubic = mean_scores(bicubic, self.options.validation)["psnr_y"]
+                self.bicubic = mean_scores(bicubic, self.validation)["psnr_y"]
             upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
-            scores = mean_scores(upscaler, self.options.validation)
+            scores = mean_scores(upscaler, self.validation)
             row = {
                 "stage": stage,
                 "step": step,
@@ -353,11 +324,11 @@ class Trainer:
             data=self.options.data_name,
             photos=count,
             is_hub_dataset=self.options.is_hub_dataset,
-            licence=self.options.licence,
+            licence=self.options.license or LICENCE,
             init_from=self.options.init_from,
             scores={metric: last[key] for metric in METRICS if (key := f"validation_{metric}") in last},
             bicubic=last.get("bicubic_psnr_y"),
-            validation_photos=len(self.options.validation),
+            validation_photos=len(self.validation),
         )
         with replacing(folder / "README.md") as path:
             model_card(facts).save(path)
@@ -366,10 +337,10 @@ class Trainer:
 
     def _show_samples(self, name: str) -> None:
         """Draw what the averaged generator makes of the first validation photos."""
-        if self.options.validation and self.accelerator.is_main_process:
+        if self.validation and self.accelerator.is_main_process:
             upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
             with replacing(self.options.output_dir / "plate.png") as path:
-                draw_plate({"bicubic": bicubic, name: upscaler}, self.options.validation[:SAMPLES], path)
+                draw_plate({"bicubic": bicubic, name: upscaler}, self.validation[:SAMPLES], path)
         self.accelerator.wait_for_everyone()
 
     def _first_stage(self) -> Generator | None:
