@@ -79,6 +79,7 @@ def test_options_that_cannot_be_had_are_refused_in_a_sentence(
         ({"adversarial": "hinge"}, "choose from ragan, wgan-gp"),
         ({"adversarial": "wgan-gp"}, "gradient_penalty_weight"),
         ({"learning_rate": -1.0}, "must not be negative"),
+        ({"num_blocks": 101}, "must be from 1 to 100"),  # what could not be loaded again
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message) -> None:

@@ -3,7 +3,8 @@
 All that a dense block concatenates shares one step, so that it stays in bytes. For no channel to be left with few of
 these steps, a block's channels are first brought nearer to equal peaks and the weights that take them scaled to match,
 which changes no output (SmoothQuant, arXiv:2211.10438; leaky ReLU passes scales on). First and last layers and residual
-sums stay as they are.
+sums stay as they are. OpenVINO's own quantiser, nncf, was tried in place of this: it loses 0.17 to 0.26 dB, where
+this loses 0.00 at 0.57 to 0.67 of the time.
 """
 
 from collections.abc import Iterable

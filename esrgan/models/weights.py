@@ -18,6 +18,7 @@ Model = TypeVar("Model", bound=nn.Module)
 LARGEST_CONFIG = 65_536  # bytes
 LARGEST_HEADER = 100_000_000  # bytes, as safetensors has it
 LFS_POINTER = b"version https://git-lfs"
+PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 WEB_PAGE = (b"<!doctype", b"<html", b"<?xml")
 ARCHIVE = b"PK\3\4"
 
@@ -99,7 +100,7 @@ def load_strictly(model: Model, state: Mapping[str, Tensor], path: Path) -> Mode
 
     Args:
         model: the network.
-        state: real numbers of any precision; they are touched only once all fit.
+        state: floating-point numbers; they are touched only once all fit.
         path: for the message only.
 
     Returns:
@@ -120,9 +121,7 @@ def load_strictly(model: Model, state: Mapping[str, Tensor], path: Path) -> Mode
             if key in shared and state[key].shape != tensor.shape
         ],
         "of other numbers": [
-            f"{key} ({state[key].dtype})"
-            for key in expected
-            if key in shared and not (state[key].is_floating_point() and state[key].layout == torch.strided)
+            f"{key} ({state[key].dtype})" for key in expected if key in shared and not _is_plain(state[key])
         ],
     }
     if any(problems.values()):
@@ -138,6 +137,10 @@ def load_strictly(model: Model, state: Mapping[str, Tensor], path: Path) -> Mode
     }
     model.load_state_dict(copies, assign=True)
     return model.eval()
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.dtype in PRECISIONS and tensor.layout == torch.strided and not tensor.is_meta
 
 
 def shorten(value: object) -> str:

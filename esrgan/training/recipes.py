@@ -4,6 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from ..models.generator import LARGEST
+
 LI = "Li, DAML 2023, section 2.3"
 ESRGAN = "Wang et al., arXiv:1809.00219, section 4.1"
 REAL_ESRGAN = "Real-ESRGAN, arXiv:2107.10833, section 4.1"
@@ -78,7 +80,9 @@ class Esrgan:
                 raise ValueError(f"{field.name} {value}: choose from {', '.join(field.metadata['choices'])}")
             if isinstance(value, int | float) and value < 0:
                 raise ValueError(f"{field.name} {value}: must not be negative")
-            if field.name in ("num_blocks", "num_features", "growth_channels", "train_batch_size") and value < 1:
+            if field.name in LARGEST and not 1 <= value <= LARGEST[field.name]:
+                raise ValueError(f"{field.name} {value}: must be from 1 to {LARGEST[field.name]}")
+            if field.name == "train_batch_size" and value < 1:
                 raise ValueError(f"{field.name} {value}: must be at least 1")
         if self.adversarial == "wgan-gp" and not self.gradient_penalty_weight:
             raise ValueError("adversarial wgan-gp: needs a gradient_penalty_weight; 10 is usual")
