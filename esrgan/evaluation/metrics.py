@@ -2,24 +2,18 @@
 
 Protocol: 8-bit RGB on both sides; `psnr_y` and `ssim_y` on the luma of BT.601 (16..235, MATLAB's rgb2ycbcr), `psnr_rgb`
 on all channels, peak 255, 4 pixels shaved off each side; `lpips` (Zhang et al., arXiv:1801.03924; AlexNet, version 0.1)
-on the whole RGB picture, where AlexNet's weights are at hand; with a mask, `psnr_y` of the animal and of the rest, too.
+on the whole RGB picture of 35 pixels a side at least; with a mask, `psnr_y` of the animal and of the rest, too.
 """
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from ..compat import torchvision
-
-logger = logging.getLogger(__name__)
+from .lpips import load_lpips
 
 SHAVE = 4
 SMALLEST = 11 + 2 * SHAVE
@@ -93,30 +87,17 @@ def ssim(result: np.ndarray, truth: np.ndarray, *, peak: float) -> float:
     return float(np.mean((2 * a * b + c1) * (2 * covariance + c2) / ((a**2 + b**2 + c1) * (variances + c2))))
 
 
-@cache
-def _lpips_network() -> Any:
-    """torchmetrics' LPIPS on AlexNet, or None: a measurement never downloads a thing."""
-    weights = torchvision.models.AlexNet_Weights.IMAGENET1K_V1
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
-    if not path.is_file():
-        logger.info("LPIPS is left out: %s is not there; it can be had from %s", path, weights.url)
-        return None
-    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-
-    return LearnedPerceptualImagePatchSimilarity(net_type="alex").net
-
-
 def lpips(result: Image.Image, truth: Image.Image) -> float | None:
     """Learned perceptual distance of two RGB pictures of one size: 0 for equal ones, about 0.4 for a blurred one.
 
     Returns:
-        None for a side under 35 pixels, and where AlexNet's weights are not in torch's hub folder.
+        None for a side under 35 pixels.
     """
-    if min(truth.size) < SMALLEST_FOR_LPIPS or not (network := _lpips_network()):
+    if min(truth.size) < SMALLEST_FOR_LPIPS:
         return None
     with torch.inference_mode():
         a, b = (torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255 for image in (result, truth))
-        return network(a, b, normalize=True).item()
+        return load_lpips()(a, b).item()
 
 
 def compare(result: Image.Image, truth: Image.Image, mask: np.ndarray | None = None) -> dict[str, float]:
@@ -129,8 +110,8 @@ def compare(result: Image.Image, truth: Image.Image, mask: np.ndarray | None = N
             needs a pixel that is not shaved off.
 
     Returns:
-        `psnr_y` and `psnr_rgb` in dB (infinite where equal), `ssim_y` in -1..1, and `lpips` where it can be had; with a
-        mask also `psnr_y_animal` and `psnr_y_background`.
+        `psnr_y` and `psnr_rgb` in dB (infinite where equal), `ssim_y` in -1..1, and `lpips` where no side is under 35
+        pixels; with a mask also `psnr_y_animal` and `psnr_y_background`.
 
     Raises:
         ValueError: sizes differ, not RGB, or a side is under 19 pixels (SSIM's window of 11, 4 shaved off each side).
