@@ -456,9 +456,9 @@ def comparison(mixed: float | None, dogs: float | None, difference: float | None
     [
         (31.0, 31.5, 0.5, "The Dogs model wins by 0.50 dB", "**+0.50 dB**, a clear difference. Both come"),
         (31.25, 29.5, -1.75, "The Mixed model wins by 1.75 dB", "**-1.75 dB**, a large difference. Only Mixed comes"),
-        (29.0, 29.004, 0.004, "A draw", "**+0.00 dB**, too little to see. Neither comes"),
-        (29.004, 29.0, -0.004, "A draw", "**+0.00 dB**"),
-        (None, None, None, "A draw", "\nMixed and Dogs gave your photo back without any error. Both come"),
+        (29.0, 29.09, 0.09, "No visible difference\n", "**+0.09 dB**, too little to see. Neither comes"),
+        (29.003, 29.0, -0.003, "No visible difference\n", "**0.00 dB**"),
+        (None, None, None, "No visible difference\n", "\nMixed and Dogs gave your photo back without any error. Both come"),
         (31.0, None, None, "The Dogs model wins\n", "\nDogs gave your photo back without any error. Both come"),
     ],
 )
@@ -471,12 +471,28 @@ def test_the_winner_is_told_in_words(
     assert table.count("\n") == 5
 
 
+@pytest.mark.parametrize(
+    ("difference", "texture", "headline"),
+    [
+        (0.02, -0.03, "The Dogs model has the truer texture"),
+        (0.02, 0.03, "The Mixed model has the truer texture"),
+        (0.02, 0.009, "No visible difference"),
+        (-0.5, -0.03, "The Mixed model wins by 0.50 dB"),
+    ],
+)
+def test_where_psnr_shows_nothing_lpips_speaks_of_texture(difference: float, texture: float, headline: str) -> None:
+    figures = comparison(31.0, 31.0 + difference, difference)
+    for way, values in figures.items():
+        values["lpips"] = texture if way == "dogs_minus_mixed" else 0.2
+    assert tell_comparison(figures)[0].startswith(f"## {headline}\n")
+
+
 def test_the_table_marks_every_best_value_as_it_is_shown() -> None:
     _, table = tell_comparison(comparison(31.001, 31.002, 0.001))
     rows = {line.split("|")[1].strip(): line for line in table.splitlines()}
     assert rows["Mixed"] == "| Mixed | **31.00** | **31.00** | 31.0010 |"
     assert rows["Dogs"] == "| Dogs | **31.00** | **31.00** | **31.0020** |"
-    assert rows["Dogs minus mixed"] == "| Dogs minus mixed | +0.00 | +0.00 | +0.0010 |"
+    assert rows["Dogs minus mixed"] == "| Dogs minus mixed | 0.00 | 0.00 | +0.0010 |"
 
 
 @pytest.mark.skipif(not {"mixed", "dogs"} <= BUNDLED.keys(), reason="the weights of mixed and dogs are not there")

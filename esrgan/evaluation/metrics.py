@@ -29,8 +29,9 @@ class Metric:
     best: Callable[[Sequence[float]], float]
 
     def spell(self, value: float, sign: str = "") -> str:
-        """A value as text; `sign` is "+" for a difference."""
-        return f"{round(value, self.digits) + 0.0:{sign}.{self.digits}f}"
+        """A value as text; `sign` is "+" for a difference, and nothing is said of the sign of one that rounds to 0."""
+        rounded = round(value, self.digits) + 0.0
+        return f"{rounded:{sign if rounded else ''}.{self.digits}f}"
 
 
 METRICS = {

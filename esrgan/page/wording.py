@@ -10,6 +10,7 @@ from .jobs import Figures, Step
 
 WORKING = "## Working on it …"
 SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
+VISIBLE = {"psnr_y": 0.1, "lpips": 0.01}  # differences below are not seen
 LABELS = {"map": "Map: who is closer"}
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
 
@@ -80,10 +81,13 @@ def tell_comparison(figures: Figures) -> tuple[str, str]:
     """Which model won, in words; the table."""
     plain, mixed, dogs = (rank(figures[way]["psnr_y"]) for way in ("bicubic", "mixed", "dogs"))
     difference = 0.0 if mixed == dogs else dogs - mixed
-    headline = "A draw"
-    if abs(difference) >= 0.005:
+    texture = figures["dogs_minus_mixed"].get("lpips") or 0.0
+    headline = "No visible difference"
+    if abs(difference) >= VISIBLE["psnr_y"]:
         margin = f" by {abs(difference):.2f} dB" if math.isfinite(difference) else ""
         headline = f"The {'Dogs' if difference > 0 else 'Mixed'} model wins{margin}"
+    elif abs(texture) >= VISIBLE["lpips"]:
+        headline = f"The {'Dogs' if texture < 0 else 'Mixed'} model has the truer texture"
     perfect = [name for name, value in (("Mixed", mixed), ("Dogs", dogs)) if math.isinf(value)]
     above = [way for way, value in (("Mixed", mixed), ("Dogs", dogs)) if value > plain]
     who = ("Neither comes", f"Only {''.join(above)} comes", "Both come")[len(above)]
