@@ -1,10 +1,11 @@
 """What the tests share: where things are, and an environment of their own."""
 
+import logging
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,41 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs ../shared")
     return SHARED
+
+
+Train = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small photos to train on."""
+    from kill_and_resume import make_photos
+
+    return make_photos(tmp_path_factory.mktemp("data") / "photos")
+
+
+@pytest.fixture
+def train_here(photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Train]:
+    """Call train.main() in this process: the exit status, and what it says at the end."""
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+    from kill_and_resume import arguments
+
+    import train
+
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def train_in_process(output: Path, *more: str, data: Path = photos) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments(data, output, *more)])
+        capsys.readouterr()
+        for state in (AcceleratorState, GradientState, PartialState):
+            state._shared_state.clear()
+        status = train.main()
+        said = capsys.readouterr().err
+        return status, said[said.rfind("\ntrain.py: ") + 1 :].strip() if status else ""
+
+    yield train_in_process
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,12 @@
 
 import csv
 import json
-import logging
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState, PartialState
-from conftest import EXAMPLES, ROOT
+from conftest import EXAMPLES, ROOT, Train
 from kill_and_resume import (
     arguments,
     contents,
@@ -26,50 +23,21 @@ from kill_and_resume import (
     environment,
     follow,
     kill_and_resume,
-    make_photos,
     run,
     start,
 )
 from PIL import Image
 from safetensors.torch import load_file
 
-import train
 from esrgan import Generator, Upscaler
 from esrgan.evaluation.study import read_truth
 from esrgan.images.resize import shrink
-from esrgan.training.history import History
+from esrgan.training.history import HISTORY, read_rows
 from esrgan.training.recipes import Esrgan
 from esrgan.training.trainer import average, rate_factor
 
 BOTH = ("--psnr_steps=7", "--gan_steps=4", "--checkpointing_steps=3")
 PSNR = ("--psnr_steps=4", "--gan_steps=0", "--checkpointing_steps=2")
-
-
-@pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_photos(tmp_path_factory.mktemp("data") / "photos")
-
-
-Train = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def train_here(photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Train]:
-    """Call train.main() in this process: the exit status, and what it says at the end."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-
-    def train_in_process(output: Path, *more: str, data: Path = photos) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments(data, output, *more)])
-        capsys.readouterr()
-        for state in (AcceleratorState, GradientState, PartialState):
-            state._shared_state.clear()
-        status = train.main()
-        said = capsys.readouterr().err
-        return status, said[said.rfind("\ntrain.py: ") + 1 :].strip() if status else ""
-
-    yield train_in_process
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +53,7 @@ def checkpoints(output: Path) -> list[str]:
 
 
 def losses(output: Path) -> list[dict[str, Any]]:
-    return History(output).rows
+    return read_rows(output / HISTORY)
 
 
 def averaged(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -220,24 +188,6 @@ def test_a_new_run_is_not_mixed_with_an_old_one(tmp_path: Path, train_here: Trai
     assert len(differences(before, contents(tmp_path))) > 10
 
 
-def test_killed_between_checkpoint_and_history_loses_no_row(
-    tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write = History.write
-
-    def killed(history: History) -> None:
-        if history.rows[-1]["step"] == 4:
-            raise SystemExit("killed here")
-        write(history)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(History, "write", killed)
-        with pytest.raises(SystemExit):
-            train_here(tmp_path, "--psnr_steps=6", *PSNR[1:])
-    assert train_here(tmp_path, "--psnr_steps=6", *PSNR[1:], "--resume_from_checkpoint=latest")[0] == 0
-    assert [row["step"] for row in losses(tmp_path)] == [1, 2, 3, 4, 5, 6]
-
-
 def test_a_loss_that_is_not_finite_stops_with_what_to_do(tmp_path: Path, train_here: Train) -> None:
     more = ("--psnr_steps=8", "--gan_steps=0", "--checkpointing_steps=2", "--logging_steps=1")
     first = tmp_path / "first"
@@ -245,7 +195,6 @@ def test_a_loss_that_is_not_finite_stops_with_what_to_do(tmp_path: Path, train_h
     shutil.rmtree(first / "checkpoints" / "psnr-000008")
     shutil.rmtree(first / "checkpoints" / "psnr-000006")
     before = contents(first / "checkpoints")
-    (first / "recipe.json").unlink()  # or it would be another recipe's run
     status, said = train_here(first, *more, "--psnr_learning_rate=1e30", "--resume_from_checkpoint=latest")
     assert status == 1
     assert "psnr stage, step 6: the losses are no longer finite (pixel" in said
@@ -298,7 +247,7 @@ def test_a_missing_and_an_empty_folder_end_with_status_1(tmp_path: Path, train_h
     (tmp_path / "empty").mkdir()
     status, said = train_here(tmp_path / "out", *PSNR, data=tmp_path / "empty")
     assert status == 1
-    assert said.startswith(f"train.py: {tmp_path / 'empty'}: no images found")
+    assert said.startswith(f"train.py: {tmp_path / 'empty'}: no images")
 
 
 @pytest.mark.parametrize(
@@ -426,7 +375,7 @@ def test_two_machines_share_a_run_that_chooses_its_precision_itself(photos: Path
     for node in nodes:
         told = node.communicate(timeout=300)[1]
         assert node.returncode == 0, told.decode()[-3000:]
-    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["samples_per_step"] == 6
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["effective_batch_size"] == 6
     assert list((tmp_path / "run").glob("checkpoints/psnr-*/random_states_1.pkl"))
 
 

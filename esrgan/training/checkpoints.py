@@ -2,25 +2,60 @@
 
 import json
 import logging
+import re
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from accelerate import Accelerator
 
 from ..errors import TrainingError
 from ..files import move_folder
+from .history import HISTORY, Row, read_rows, write_rows
+from .records import RECORD, Record, from_json, read_json
 from .stages import STAGES
 
 logger = logging.getLogger(__name__)
 
+PROGRESS = "progress.json"
+NAME = re.compile(f"({'|'.join(stage.name for stage in STAGES)})-([0-9]{{6,12}})")
 
-class Progress(NamedTuple):
-    """How far a training is: its stage, steps done in it, and the best validation PSNR-Y of the stage in dB."""
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        stage: which it is in.
+        step: how many of that stage's steps are done.
+        best: the highest validation PSNR-Y of the stage in dB, or in the adversarial stage the lowest LPIPS, negated.
+    """
 
     stage: str
     step: int
     best: float
+
+    @property
+    def folder_name(self) -> str:
+        """What its checkpoint is called."""
+        return f"{self.stage}-{self.step:06d}"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint says of the run up to it, beside the states that accelerate keeps there.
+
+    Attributes:
+        path: its folder.
+        progress: how far the run was.
+        record: how it had run.
+        rows: its history.
+    """
+
+    path: Path
+    progress: Progress
+    record: Record
+    rows: list[Row]
 
 
 def temporary(checkpoint: Path) -> Path:
@@ -33,6 +68,32 @@ def remove(checkpoint: Path) -> None:
     shutil.rmtree(temporary(checkpoint), ignore_errors=True)
     checkpoint.rename(temporary(checkpoint))
     shutil.rmtree(temporary(checkpoint))
+
+
+def order(checkpoint: Path) -> tuple[int, int]:
+    """By which checkpoints are sorted, oldest first; of a folder that is none, less than of any."""
+    name = NAME.fullmatch(checkpoint.resolve().name)
+    return ([stage.name for stage in STAGES].index(name[1]), int(name[2])) if name else (-1, 0)
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        OSError: something of it is not there, or cannot be read.
+        ValueError: something of it is damaged.
+    """
+    content = read_json(path / PROGRESS)
+    try:
+        progress = from_json(Progress, content)
+    except ValueError as error:
+        raise ValueError(f"{PROGRESS} is damaged ({error})") from error
+    if not NAME.fullmatch(progress.folder_name) or path.resolve().name != progress.folder_name:
+        raise ValueError(f"{PROGRESS} is of {progress.stage[:40]} step {str(progress.step)[:20]}")
+    rows = read_rows(path / HISTORY)
+    if not rows or (rows[-1]["stage"], rows[-1]["step"]) != (progress.stage, progress.step):
+        raise ValueError(f"{HISTORY} does not end where the checkpoint is")
+    return Checkpoint(path, progress, Record.load(path / RECORD), rows)
 
 
 class Checkpoints:
@@ -49,22 +110,17 @@ class Checkpoints:
 
     def all(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
-        order = [stage.name for stage in STAGES]
-        found = []
-        for path in self.folder.glob("*-*/progress.json"):
-            stage, _, step = path.parent.name.rpartition("-")
-            if stage in order and step.isdigit():
-                found.append((order.index(stage), int(step), path.parent))
-        return [path for *_, path in sorted(found)]
+        found = (path.parent for path in self.folder.glob(f"*/{PROGRESS}"))
+        return sorted((path for path in found if NAME.fullmatch(path.name)), key=order)
 
-    def find(self, wanted: str | None) -> tuple[Path, Progress] | None:
+    def find(self, wanted: str | None) -> Checkpoint | None:
         """The checkpoint to resume from, if any.
 
         Args:
             wanted: a checkpoint's folder, `latest`, or None to begin anew.
 
         Raises:
-            TrainingError: it is not there; or there are checkpoints and none is wanted, which a new run would mix with.
+            TrainingError: it is not there or damaged; or none is wanted, and a new run would mix with what is there.
         """
         found = self.all()
         if wanted is None:
@@ -74,29 +130,46 @@ class Checkpoints:
                     "or give another --output_dir."
                 )
             return None
-        if wanted == "latest":
-            if not found:
-                logger.warning("%s: no checkpoint yet, beginning anew", self.folder)
-                return None
-            path = found[-1]
-        else:
-            path = Path(wanted)
+        if wanted == "latest" and not found:
+            logger.warning("%s: no checkpoint yet, beginning anew", self.folder)
+            return None
+        path = found[-1] if wanted == "latest" else Path(wanted)
         try:
-            return path, Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise TrainingError(f"{path}: not a checkpoint folder of this program.") from error
+            return read(path)
+        except (OSError, ValueError) as error:
+            raise self.refusal(path, error) from error
+
+    def refusal(self, path: Path, reason: Exception) -> TrainingError:
+        """What is said of a checkpoint that cannot be resumed from, with the newest that can where there is one before.
+
+        Args:
+            path: the checkpoint's folder.
+            reason: what is wrong with it.
+        """
+        advice = "begin anew with another --output_dir"
+        for older in reversed(self.all()):
+            if older.resolve() == path.resolve() or (order(path)[0] >= 0 and order(older) > order(path)):
+                continue
+            try:
+                read(older)
+            except (OSError, ValueError):
+                continue
+            advice = f"go on from another: --resume_from_checkpoint {older}"
+            break
+        told = " ".join(str(reason).split())[:300]
+        return TrainingError(f"{path}: not a checkpoint folder of this program, or damaged ({told}); {advice}.")
 
     def forget_after(self, resumed: Path, accelerator: Accelerator) -> None:
         """Remove the checkpoints that came after the one a run goes on from."""
-        found = [path.resolve() for path in self.all()]
-        if accelerator.is_main_process and resumed.resolve() in found:
-            for path in found[found.index(resumed.resolve()) + 1 :]:
-                remove(path)
+        if accelerator.is_main_process:
+            for path in self.all():
+                if order(path) > order(resumed):
+                    remove(path)
         accelerator.wait_for_everyone()
 
-    def save(self, accelerator: Accelerator, progress: Progress) -> None:
+    def save(self, accelerator: Accelerator, progress: Progress, record: Record, rows: list[Row]) -> None:
         """Write the state of everything that `accelerator` prepared; called by all processes."""
-        target = self.folder / f"{progress.stage}-{progress.step:06d}"
+        target = self.folder / progress.folder_name
         written = temporary(target)
         if accelerator.is_main_process:
             shutil.rmtree(written, ignore_errors=True)
@@ -105,8 +178,10 @@ class Checkpoints:
         accelerator.save_state(str(written))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            (written / "progress.json").write_text(json.dumps(progress._asdict()), encoding="utf-8")
-            move_folder(written, target, "progress.json")
+            record.save(written / RECORD)
+            write_rows(rows, written / HISTORY)
+            (written / PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+            move_folder(written, target, PROGRESS)
             for old in self.all()[: -self.limit]:
                 remove(old)
         accelerator.wait_for_everyone()

@@ -1,9 +1,11 @@
 """Photos of a data set: decoded, and each paired with its quarter."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -48,15 +50,24 @@ def make_pair(content: str | bytes, name: str, min_side: int) -> Pair:
         ImageError: it cannot be read, or is too small.
     """
     if isinstance(content, str) and "://" in content:
-        try:
-            with fsspec.open(content) as file:
-                content = file.read()
-        except (OSError, ValueError, KeyError) as error:
-            raise ImageError(f"{name}: cannot be read ({error}).") from error
+        content = _read(content, name)
     truth = read_cropped(content, SCALE, name)
     if min(truth.size) < min_side:
         raise ImageError(f"{name}: {truth.width} x {truth.height} pixels are too few for crops of {min_side}.")
     return Pair(np.asarray(shrink(truth, SCALE)), np.asarray(truth))
+
+
+def _read(content: str | bytes, name: str) -> bytes:
+    """An encoded photo; arguments as for `make_pair`."""
+    if isinstance(content, bytes):
+        return content
+    try:
+        if "://" not in content:
+            return Path(content).read_bytes()
+        with fsspec.open(content) as file:
+            return bytes(file.read())
+    except (OSError, ValueError, KeyError) as error:
+        raise ImageError(f"{name}: cannot be read ({error}).") from error
 
 
 class Photos:
@@ -70,6 +81,7 @@ class Photos:
     Attributes:
         names: what each is called in messages.
         hashes: by which near-duplicates are known.
+        fingerprint: SHA-256, in hexadecimal, of what the usable photos' files hold, in their order.
 
     Raises:
         DataError: fewer than two usable photos.
@@ -83,11 +95,13 @@ class Photos:
         self.names: list[str] = []
         self.hashes: list[np.ndarray] = []
         skipped: list[str] = []
+        digest = hashlib.sha256()
         for row in tqdm(rows, desc="reading photos", unit="photo", leave=False):
             content: str | bytes = row["image"]["bytes"] or row["image"]["path"]
             name = str(row["image"]["path"] or f"photo {len(self.pairs) + len(skipped)}")
             try:
                 pair = make_pair(content, name, min_side)
+                digest.update(hashlib.sha256(_read(content, name)).digest())
             except ImageError as error:
                 skipped.append(str(error))
                 continue
@@ -96,6 +110,7 @@ class Photos:
             memory -= pair.low.nbytes + pair.high.nbytes
             self.contents.append(b"" if memory > 0 else content)
             self.pairs.append(pair if memory > 0 else None)
+        self.fingerprint = digest.hexdigest()
         if skipped:
             logger.warning("%d photos skipped:\n  %s", len(skipped), "\n  ".join(skipped))
         if len(self) < MIN_PHOTOS:

@@ -1,12 +1,43 @@
 """What a training did, step by step: `history.csv` and `curves.png`."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..files import replacing
 
 Row = dict[str, Any]
+
+HISTORY = "history.csv"
+
+
+def read_rows(path: Path) -> list[Row]:
+    """A history as it was written.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        ValueError: it is damaged.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [_numbers(row) for row in csv.DictReader(file, strict=True)]
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ValueError(f"{path.name} is damaged ({error})") from error
+
+
+def _numbers(row: dict[str, str]) -> Row:
+    numbers = {key: float(value) for key, value in row.items() if value and key not in ("stage", "step")}
+    return {"stage": row["stage"], "step": int(row["step"]), **numbers}
+
+
+def write_rows(rows: list[Row], path: Path) -> None:
+    """Write a history, with a column for everything that is in one of its rows."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 class History:
@@ -15,25 +46,13 @@ class History:
     A row has `stage` and `step`, and any of the losses, `learning_rate`, `validation_psnr_y`, `bicubic_psnr_y`.
 
     Args:
-        folder: where `history.csv` and `curves.png` go; rows that are there already are taken up.
+        folder: where `history.csv` and `curves.png` go.
+        rows: those that there are already.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rows: Iterable[Row] = ()) -> None:
         self.folder = folder
-        self.rows: list[Row] = []
-        if (folder / "history.csv").is_file():
-            with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    numbers = {
-                        key: float(value) for key, value in row.items() if value and key not in ("stage", "step")
-                    }
-                    self.rows.append({"stage": row["stage"], "step": int(row["step"]), **numbers})
-
-    def rewind(self, stages_before: list[str], stage: str, step: int) -> None:
-        """Forget what came after a checkpoint."""
-        self.rows = [
-            row for row in self.rows if row["stage"] in stages_before or (row["stage"] == stage and row["step"] <= step)
-        ]
+        self.rows = list(rows)
 
     def add(self, row: Row) -> None:
         """Add to the row of that stage and step, or begin it."""
@@ -42,13 +61,13 @@ class History:
         else:
             self.rows.append(row)
 
+    def at(self, stage: str, step: int) -> Row:
+        """What is known of a step."""
+        return next((row for row in reversed(self.rows) if (row["stage"], row["step"]) == (stage, step)), {})
+
     def write(self) -> None:
         """Bring both files up to date."""
-        columns = list(dict.fromkeys(key for row in self.rows for key in row))
-        with replacing(self.folder / "history.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_rows(self.rows, self.folder / HISTORY)
         if self.rows:
             with replacing(self.folder / "curves.png") as path:
                 self._draw(path)

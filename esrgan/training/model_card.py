@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..evaluation.study import PROTOCOL
 from ..models.source import is_hub_id, parse
 from .options import LICENCE
 from .recipes import Esrgan
+from .records import PRECISIONS, Segment
 
 STAGES = {
     "psnr": "trained for exact pixels (L1 loss): the highest PSNR, a soft look",
@@ -58,7 +59,7 @@ The tensors have BasicSR's names, so `model.safetensors` also opens in spandrel,
 
 {steps} steps{start} on {photos} photos (`{data}`), by {recipe}.{results}
 
-{settings}
+{segments}{settings}
 
 ## Limits
 
@@ -89,6 +90,8 @@ class Facts:
         photos: how many there were, in words or digits.
         is_hub_dataset: whether the data's name is its Hub id.
         licence: of the weights, as the Hub calls it.
+        effective_batch_size: photos a step, over all processes and accumulated batches.
+        segments: what ran how.
         init_from: the weights that the training started from, named if everyone can have them; None for a random start.
         scores: mean validation metrics, if they were measured.
         bicubic: bicubic's PSNR-Y in dB on the same photos.
@@ -102,6 +105,8 @@ class Facts:
     photos: str
     is_hub_dataset: bool = False
     licence: str = LICENCE
+    effective_batch_size: int | None = None
+    segments: Sequence[Segment] = ()
     init_from: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     bicubic: float | None = None
@@ -110,9 +115,7 @@ class Facts:
 
 def model_card(facts: Facts) -> ModelCard:
     """Describe a generator; its metadata are what the Hub reads."""
-    recipe, start = facts.recipe, facts.init_from
-    source = parse(start) if start else None
-    from_hub = source is not None and is_hub_id(source.place)
+    recipe, start = facts.recipe, public_name(facts.init_from)
     title = f"ESRGAN x4, {facts.data}"
     results = [
         EvalResult(
@@ -134,7 +137,7 @@ def model_card(facts: Facts) -> ModelCard:
         pipeline_tag="image-to-image",
         tags=["super-resolution", "esrgan", "animals"],
         datasets=[facts.data] if facts.is_hub_dataset else None,
-        base_model=source.place if source and from_hub else None,
+        base_model=parse(start).place if start else None,
         model_name=title if results else None,
         eval_results=results or None,
     )
@@ -148,16 +151,36 @@ def model_card(facts: Facts) -> ModelCard:
             source=FOLDER,
             notes="\n".join(NOTES),
             steps=facts.steps,
-            start=f", starting from {f'`{start}`' if from_hub else 'earlier weights'}," if start else "",
+            start=f", starting from {f'`{start}`' if start else 'earlier weights'}," if facts.init_from else "",
             photos=facts.photos,
             data=facts.data,
             recipe=RECIPES[type(recipe).__name__.lower()],
             results=_tell_results(facts),
             made=_spell_made(metadata.to_dict()),
+            segments=_tell_segments(facts),
             settings="\n".join(["| setting | value |", "|---|---|", *settings]),
         ),
         ignore_metadata_errors=False,
     )
+
+
+def public_name(weights: str | None) -> str | None:
+    """The name of weights if everyone can have them by it, as from the Hub."""
+    return weights if weights and is_hub_id(parse(weights).place) else None
+
+
+def _tell_segments(facts: Facts) -> str:
+    if not facts.segments:
+        return ""
+    rows = [
+        f"| {segment.stage} {segment.step} | "
+        f"{segment.psnr_learning_rate if segment.stage == 'psnr' else segment.learning_rate:g} | "
+        f"{facts.effective_batch_size} | {segment.processes} | {segment.gradient_accumulation_steps} | "
+        f"{PRECISIONS.get(segment.mixed_precision, segment.mixed_precision)} | {segment.device} | {segment.versions} |"
+        for segment in facts.segments
+    ]
+    head = "| from step | learning rate | effective batch | processes | accumulated | precision | device | versions |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows]) + "\n\n"
 
 
 def _tell_results(facts: Facts) -> str:

@@ -1,6 +1,6 @@
 """The two stages of a training, each with its networks, optimisers and the losses of one step."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 import torch
@@ -14,6 +14,8 @@ from .losses import ADVERSARIAL_LOSSES, PerceptualLoss, consistency_loss, gradie
 from .recipes import Esrgan
 
 Losses = dict[str, Tensor]
+
+perceptual_loss = cache(PerceptualLoss)  # VGG19 is large: one for the check at the beginning and for the stage
 
 
 class Stage(Protocol):
@@ -79,7 +81,7 @@ class GanStage:
         self.accelerator = accelerator
         self.recipe = recipe
         self.adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
-        self.perceptual = PerceptualLoss(recipe.perceptual_layers)
+        self.perceptual = perceptual_loss(recipe.perceptual_layers)
         self.critic = make_discriminator(recipe)
         for model in (self.perceptual, self.critic):
             model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

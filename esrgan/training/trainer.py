@@ -1,18 +1,20 @@
 """A training from photos to weights: the loop that both stages share, averaging, validation, checkpoints and resume."""
 
-import json
 import logging
 import math
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from accelerate.utils import parse_flag_from_env, set_seed
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
@@ -26,24 +28,35 @@ from ..inference.device import has_fast_bf16
 from ..inference.upscaler import Upscaler
 from ..models.convert import load
 from ..models.generator import Generator
-from .checkpoints import Checkpoints, Progress
+from .checkpoints import Checkpoint, Checkpoints, Progress
 from .crops import Sample, make_loader
 from .datasets import Photos, Stream
 from .history import History
-from .losses import PerceptualLoss
-from .model_card import Facts, model_card
+from .model_card import Facts, model_card, public_name
 from .options import LICENCE, Options
 from .recipes import Esrgan
-from .stages import STAGES, Losses, Stage
+from .records import PRECISIONS, RECORD, Record, current_segment, describe, effective_batch_size
+from .stages import STAGES, Losses, Stage, perceptual_loss
 
 logger = logging.getLogger(__name__)
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 SAMPLES = 4  # rows of the plate
+LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # set by `accelerate launch`, to what its options or its configuration say
 
-# Settings that a resumed run may change.
-FREE = ("dataloader_num_workers", "psnr_learning_rate", "learning_rate", "discriminator_learning_rate")
+# What loading a state raises where it is damaged, or of another network.
+DAMAGE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    UnpicklingError,
+    SafetensorError,
+)
 
 
 class Stopped(Exception):
@@ -51,16 +64,15 @@ class Stopped(Exception):
 
 
 def make_accelerator(mixed_precision: str | None, output_dir: Path, **kwargs: Any) -> Accelerator:
-    """An Accelerator whose precision, where neither the caller nor accelerate's configuration says, is the fast one.
+    """An Accelerator whose precision, where neither the caller nor `accelerate launch` says, is the fast one.
 
     Args:
         mixed_precision: `no`, `fp16`, `bf16`, or None to choose.
         output_dir: where trackers write.
         **kwargs: further arguments of `Accelerator`.
     """
-    configured = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # it does not look itself, as Accelerator does
-    if mixed_precision is None and configured == "no" and has_fast_bf16(state.device):
+    if mixed_precision is None and LAUNCHED not in os.environ and has_fast_bf16(state.device):
         mixed_precision = "bf16"
     return Accelerator(
         mixed_precision=mixed_precision,
@@ -128,7 +140,7 @@ class Trainer:
         self.on_checkpoint = on_checkpoint
         self.history = History(options.output_dir)
         self.checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
-        self.best = -math.inf
+        self.progress = Progress("", 0, -math.inf)
         self.bicubic: float | None = None
         self.stop = False
 
@@ -149,7 +161,7 @@ class Trainer:
                 "fp16 with gradient accumulation: the optimisers would scale their sums apart; use bf16."
             )
         if recipe.gan_steps:
-            PerceptualLoss(recipe.perceptual_layers)  # what it lacks is better known now than after the first stage
+            perceptual_loss(recipe.perceptual_layers)  # what it lacks is better known now than after the first stage
         set_seed(recipe.seed)
         if options.init_from:
             generator = load(options.init_from)
@@ -161,35 +173,24 @@ class Trainer:
         self.accelerator.register_for_checkpointing(self.averaged)
 
         found = self.checkpoints.find(options.resume_from_checkpoint)
-        self._write_settings(resuming=found is not None)
-        if not found:
-            self.history.rows.clear()
+        self._begin(found)
         handlers = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             first = 0
             for index, make_stage in enumerate(STAGES):
-                steps = {"psnr": recipe.psnr_steps, "gan": recipe.gan_steps}[make_stage.name]
-                earlier = [stage.name for stage in STAGES[:index]]
-                if not steps or (found and found[1].stage not in [*earlier, make_stage.name]):
+                name, steps = make_stage.name, self._steps[make_stage.name]
+                if not steps or (found and found.progress.stage in [later.name for later in STAGES[index + 1 :]]):
                     first += steps
                     continue
                 set_seed(recipe.seed + index)
-                stage = make_stage(self.accelerator, recipe, generator)
-                begin, self.best = 0, -math.inf
-                if found and found[1].stage == stage.name:
-                    checkpoint, progress = found
-                    try:
-                        self.accelerator.load_state(str(checkpoint))
-                    except (OSError, RuntimeError) as error:
-                        raise TrainingError(f"{checkpoint}: does not fit this run ({error}).") from error
-                    self.checkpoints.forget_after(checkpoint, self.accelerator)
-                    begin, self.best = progress.step, progress.best
-                    self.history.rewind(earlier, stage.name, begin)
-                    logger.info("resumed from %s", checkpoint)
-                self._run(stage, begin, first)
+                stage = make_stage(self.accelerator, self.recipe, generator)
+                self.progress = Progress(name, 0, -math.inf)
+                if found and found.progress.stage == name:
+                    self._resume(found)
+                self._run(stage, first)
                 first += steps
-                self._keep(stage.name)
-                self._show_samples(stage.name)
+                self._keep(name)
+                self._show_samples(name)
                 generator.load_state_dict(self.averaged.module.state_dict())
                 self.averaged.n_averaged.zero_()
                 self.accelerator.free_memory()
@@ -198,11 +199,77 @@ class Trainer:
                 signal.signal(number, handler)
         return self.averaged.module  # type: ignore[return-value]
 
-    def _run(self, stage: Stage, begin: int, first: int) -> None:
-        """Steps `begin` to the end of a stage that comes after `first` steps of others."""
+    @property
+    def _steps(self) -> dict[str, int]:
+        """How many steps each stage has."""
+        return {"psnr": self.recipe.psnr_steps, "gan": self.recipe.gan_steps}
+
+    def _begin(self, found: Checkpoint | None) -> None:
+        """Take up the record and the history of the run that is resumed, or begin them; say what is going to be done.
+
+        A finished run is left as it was, as nothing of it runs again.
+        """
+        recipe, accelerator = self.recipe, self.accelerator
+        settings = describe(recipe, self.options, self.photos, self.validation, accelerator)
+        stages = [name for name, steps in self._steps.items() if steps]
+        record, place = Record(settings, ()), (stages[0], 0)
+        if found:
+            record, place = found.record, (found.progress.stage, found.progress.step)
+            record.check(settings, found.path / RECORD)
+            if place[1] > self._steps[place[0]]:
+                raise self.checkpoints.refusal(found.path, ValueError(f"the {place[0]} stage has no step {place[1]}"))
+            self.history.rows = list(found.rows)
+        if found and place == (stages[-1], self._steps[stages[-1]]):
+            self.recipe, self.record = record.recipe(type(recipe)), record
+            logger.info("%s: all steps are done already, nothing is left to do", found.path)
+        else:
+            self.record = record.continued(settings, current_segment(*place, recipe, accelerator))
+            self._say_what_runs()
+        if accelerator.is_main_process:
+            self.record.save(self.options.output_dir / RECORD)
+
+    def _say_what_runs(self) -> None:
+        recipe, accelerator, segment = self.recipe, self.accelerator, self.record.segments[-1]
+        parameters = sum(weights.numel() for weights in self.averaged.module.parameters())
+        precision = PRECISIONS.get(segment.mixed_precision, segment.mixed_precision)
+        if segment.mixed_precision == "no" and not self.options.mixed_precision and has_fast_bf16(accelerator.device):
+            precision += " as accelerate is configured (--mixed_precision bf16 would be faster)"
+        photos = f"{len(self.photos)} photos" if isinstance(self.photos, Photos) else "a stream of photos"
+        logger.info(
+            "%s of %s, %d to validate on\n%s, %d process%s, %s\n"
+            "batch size %d = %d a process x %d process%s x %d accumulated\n%s steps, %s parameters",
+            photos,
+            self.options.data_name,
+            len(self.validation),
+            segment.device,
+            segment.processes,
+            "" if segment.processes == 1 else "es",
+            precision,
+            effective_batch_size(recipe, accelerator),
+            recipe.train_batch_size,
+            segment.processes,
+            "" if segment.processes == 1 else "es",
+            segment.gradient_accumulation_steps,
+            " + ".join(f"{steps} {name}" for name, steps in self._steps.items() if steps),
+            f"{parameters:,}",
+        )
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Bring everything that accelerate has prepared to where a checkpoint of this stage was."""
+        try:
+            self.accelerator.load_state(str(checkpoint.path))
+        except DAMAGE as error:
+            raise self.checkpoints.refusal(checkpoint.path, error) from error
+        self.checkpoints.forget_after(checkpoint.path, self.accelerator)
+        self.progress = checkpoint.progress
+        logger.info("resumed from %s", checkpoint.path)
+
+    def _run(self, stage: Stage, first: int) -> None:
+        """What is left of a stage that comes after `first` steps of others."""
         accelerator, options = self.accelerator, self.options
         micro = accelerator.gradient_accumulation_steps
-        each = self._samples_per_step
+        each = effective_batch_size(self.recipe, accelerator)
+        begin = self.progress.step
         before = 0 if isinstance(self.photos, Stream) else first  # a stream reads again all that comes before
         numbers = range((before + begin) * each, (before + stage.steps) * each)
         loader = accelerator.prepare(
@@ -227,6 +294,7 @@ class Trainer:
                     continue
                 self.averaged.update_parameters(accelerator.unwrap_model(stage.generator))  # type: ignore[attr-defined]
                 step += 1
+                self.progress = replace(self.progress, step=step)
                 bar.update()
                 stop = self._should_stop()
                 last = step == stage.steps
@@ -239,11 +307,11 @@ class Trainer:
                     self.history.add(row)
                     self._track(row, first + step)
                 if self.validation and (last or step % options.validation_steps == 0):
-                    self._validate(stage.name, step, first)
+                    self._validate(first)
                 if checkpoint:
                     if accelerator.is_main_process:
-                        self.history.write()  # before: rows too many are dropped by a resume, missing ones are lost
-                    self.checkpoints.save(accelerator, Progress(stage.name, step, self.best))
+                        self.history.write()
+                    self.checkpoints.save(accelerator, self.progress, self.record, self.history.rows)
                     if self.on_checkpoint and accelerator.is_main_process:
                         self._keep(stage.name)
                         self.on_checkpoint(options.output_dir / stage.name)
@@ -274,12 +342,13 @@ class Trainer:
             rate = "--psnr_learning_rate" if stage == "psnr" else "--learning_rate"
             raise TrainingError(
                 f"{stage} stage, step {step}: the losses are no longer finite ({told}). The last checkpoint is intact: "
-                f"resume from it with a smaller {rate}, or begin anew with --mixed_precision no."
+                f"resume from it with a smaller {rate}, or with --mixed_precision no."
             )
         return {"stage": stage, "step": step, **dict(zip(names, values, strict=True))}
 
-    def _validate(self, stage: str, step: int, first: int) -> None:
+    def _validate(self, first: int) -> None:
         """Measure the averaged weights on the main process, and keep them apart where they are the best so far."""
+        stage, step = self.progress.stage, self.progress.step
         if self.accelerator.is_main_process:
             if self.bicubic is None:
                 self.bicubic = mean_scores(bicubic, self.validation)["psnr_y"]
@@ -297,8 +366,8 @@ class Trainer:
             self._track(row, first + step)
             # An adversarial stage gives up PSNR from its first step on.
             merit = -scores["lpips"] if stage == "gan" and "lpips" in scores else scores["psnr_y"]
-            if merit > self.best:
-                self.best = merit
+            if merit > self.progress.best:
+                self.progress = replace(self.progress, best=merit)
                 self._keep(f"{stage}-best")
         self.accelerator.wait_for_everyone()
 
@@ -313,27 +382,27 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         folder = self.options.output_dir / name
-        psnr = self._first_stage() if name.startswith("gan") else None
-        self.averaged.module.save_pretrained(folder, psnr=psnr)  # type: ignore[operator]
-        count = f"{len(self.photos)}" if isinstance(self.photos, Photos) else "a stream of"
-        last = self.history.rows[-1]
+        stage, step = self.progress.stage, self.progress.step
+        self.averaged.module.save_pretrained(folder, psnr=self._first_stage if stage == "gan" else None)  # type: ignore[operator]
+        scores = self.history.at(stage, step)
         facts = Facts(
             recipe=self.recipe,
-            stage=last["stage"],
-            steps=last["step"] + (self.recipe.psnr_steps if last["stage"] == "gan" else 0),
+            stage=stage,
+            steps=step + (self.recipe.psnr_steps if stage == "gan" else 0),
             data=self.options.data_name,
-            photos=count,
+            photos=f"{len(self.photos)}" if isinstance(self.photos, Photos) else "a stream of",
             is_hub_dataset=self.options.is_hub_dataset,
             licence=self.options.license or LICENCE,
+            effective_batch_size=effective_batch_size(self.recipe, self.accelerator),
+            segments=self.record.segments,
             init_from=self.options.init_from,
-            scores={metric: last[key] for metric in METRICS if (key := f"validation_{metric}") in last},
-            bicubic=last.get("bicubic_psnr_y"),
+            scores={metric: scores[key] for metric in METRICS if (key := f"validation_{metric}") in scores},
+            bicubic=scores.get("bicubic_psnr_y"),
             validation_photos=len(self.validation),
         )
         with replacing(folder / "README.md") as path:
             model_card(facts).save(path)
-        with replacing(folder / "recipe.json") as path:
-            path.write_text(json.dumps(self._recipe_table, indent=2) + "\n", encoding="utf-8")
+        self.record.save(folder / RECORD, init_from=public_name(self.options.init_from))
 
     def _show_samples(self, name: str) -> None:
         """Draw what the averaged generator makes of the first validation photos."""
@@ -343,6 +412,7 @@ class Trainer:
                 draw_plate({"bicubic": bicubic, name: upscaler}, self.validation[:SAMPLES], path)
         self.accelerator.wait_for_everyone()
 
+    @cached_property
     def _first_stage(self) -> Generator | None:
         """What the adversarial stage set out from, if that was not chance."""
         if self.recipe.psnr_steps:
@@ -353,36 +423,3 @@ class Trainer:
             return Generator.from_pretrained(start, stage="psnr")
         except NoSuchStage:
             return load(start)
-
-    @property
-    def _recipe_table(self) -> dict[str, Any]:
-        return {"recipe": type(self.recipe).__name__.lower(), **asdict(self.recipe)}
-
-    def _write_settings(self, resuming: bool) -> None:
-        """Write what decides a run's outcome, after checking that a run to resume had the same."""
-        settings = {
-            **self._recipe_table,
-            "data": self.options.data_name,
-            "photos": len(self.photos) if isinstance(self.photos, Photos) else None,
-            "init_from": self.options.init_from,
-            "samples_per_step": self._samples_per_step,
-            "mixed_precision": self.accelerator.mixed_precision,
-        }
-        path = self.options.output_dir / "recipe.json"
-        if resuming and path.is_file():
-            theirs = json.loads(path.read_text(encoding="utf-8"))
-            changed = [key for key in settings if settings[key] != theirs.get(key) and key not in FREE]
-            if changed:
-                raise TrainingError(
-                    f"{path}: the run to resume had other settings: "
-                    + ", ".join(f"{key} {theirs.get(key)}, not {settings[key]}" for key in changed)
-                    + "; give the same ones, or another --output_dir to begin anew."
-                )
-        if self.accelerator.is_main_process:
-            with replacing(path) as beside:
-                beside.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-
-    @property
-    def _samples_per_step(self) -> int:
-        processes, batches = self.accelerator.num_processes, self.accelerator.gradient_accumulation_steps
-        return self.recipe.train_batch_size * processes * batches

@@ -1,0 +1,305 @@
+"""What a resumed run goes on from: refused where it is another run or damaged, and recorded as it ran."""
+
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+from conftest import ROOT, Train
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
+from kill_and_resume import contents, differences, environment, make_photos
+from PIL import Image
+
+from esrgan.errors import TrainingError
+from esrgan.training import trainer
+from esrgan.training.checkpoints import Checkpoints, Progress, read
+from esrgan.training.history import read_rows
+from esrgan.training.trainer import make_accelerator
+
+STEPS = ("--psnr_steps=6", "--gan_steps=0", "--checkpointing_steps=2", "--species=cat")
+LATEST = "--resume_from_checkpoint=latest"
+FILES = ("progress.json", "recipe.json", "history.csv")
+
+
+@pytest.fixture(scope="module")
+def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of two kinds, and some to validate on."""
+    folder = tmp_path_factory.mktemp("here") / "animals"
+    for kind in ("cat", "dog"):
+        make_photos(folder / "photos" / kind, 5)
+    make_photos(folder / "validation", 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the run is, once a test has needed it."""
+    return tmp_path_factory.mktemp("made") / "run"
+
+
+@pytest.fixture
+def run(animals: Path, made: Path, tmp_path: Path, train_here: Train) -> Path:
+    """A copy of a finished run of six steps on the cats, with three checkpoints."""
+    if not made.exists():
+        validation = f"--validation_data_dir={animals / 'validation'}"
+        assert train_here(made, *STEPS, validation, data=animals / "photos") == (0, "")
+    return shutil.copytree(made, tmp_path / "run")
+
+
+@pytest.fixture
+def resume(animals: Path, run: Path, train_here: Train) -> Callable[..., tuple[int, str]]:
+    """Go on with the run, as it was begun but for what is given."""
+
+    def resume_run(*more: str, data: Path = animals / "photos") -> tuple[int, str]:
+        validation = f"--validation_data_dir={animals / 'validation'}"
+        return train_here(run, *STEPS, validation, LATEST, *more, data=data)
+
+    return resume_run
+
+
+def go_back(run: Path, step: int) -> None:
+    """Remove the checkpoints after a step, as if the run had been stopped there."""
+    for path in (run / "checkpoints").iterdir():
+        if int(path.name.removeprefix("psnr-")) > step:
+            shutil.rmtree(path)
+
+
+def segments(run: Path) -> list[dict]:
+    return json.loads((run / "recipe.json").read_text())["segments"]
+
+
+def test_other_photos_are_refused_and_the_same_elsewhere_are_not(
+    animals: Path, run: Path, resume: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    go_back(run, 4)
+    before = contents(run)
+    moved = shutil.copytree(animals, tmp_path / "there" / "animals") / "photos"
+    changed = shutil.copytree(animals, tmp_path / "other" / "animals") / "photos"
+    Image.new("RGB", (72, 56), "teal").save(changed / "cat" / "1.png")
+    others = f"--validation_data_dir={changed / 'cat'}"
+    for more, data, told in (
+        (["--species=dog"], moved, "species cat, not dog"),
+        ([], changed, "photos_fingerprint"),
+        (["--max_train_samples=3"], moved, "photos 5, not 3"),
+        ([others], moved, "validation_photos 2, not 5"),
+        ([others, "--max_validation_samples=2"], moved, "settings: validation_fingerprint"),
+    ):
+        status, said = resume(*more, data=data)
+        assert status == 1
+        assert told in said
+        assert "the run to resume had other settings" in said
+        assert "\n" not in said
+    assert not differences(before, contents(run))
+    assert resume(data=moved) == (0, "")
+    assert read_rows(run / "history.csv")[-1]["step"] == 6
+
+
+def spoil(run: Path, name: str, content: str | bytes | None) -> Path:
+    path = run / "checkpoints" / "psnr-000006" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+PROGRESS = {"stage": "psnr", "step": 6, "best": 1.0}
+GARBAGE = (None, "", "garbage", b"\xff\xfe\x00", "[" * 100_000, "{}", "3")
+DAMAGED: list[tuple[str, str | bytes | None]] = [
+    *(
+        (name, content)
+        for name in FILES
+        for content in (None, "", "garbage", b"\xff\xfe\x00", "[" * 100_000, "{}", "3")
+    ),
+    *(
+        ("progress.json", json.dumps({**PROGRESS, key: value}))
+        for key, values in {
+            "stage": [5, None, "end", ["psnr"], "../psnr", "gan"],
+            "step": [-6, 10**30, "6", "²", True, 6.0, None, [6], 4],
+            "best": ["1", None, [], float("nan"), True],
+            "more": [1],
+        }.items()
+        for value in values
+    ),
+    ("progress.json", f'{{"stage": "psnr", "step": {"9" * 5000}, "best": 1}}'),
+    *(
+        ("recipe.json", json.dumps({"psnr_steps": 6, "segments": value}))
+        for value in (None, 3, "x", {}, [3], [[]], [{"stage": "psnr"}])
+    ),
+    ("history.csv", "stage,step\npsnr,6,7,8\n"),
+    ("history.csv", "stage,step\npsnr,²\n"),
+    ("history.csv", "stage,step\npsnr,4\n"),
+]
+
+
+def test_damage_is_one_sentence_that_offers_an_older_checkpoint(run: Path) -> None:
+    checkpoints = Checkpoints(run / "checkpoints", 3)
+    newest, older = (run / "checkpoints" / f"psnr-00000{step}" for step in (6, 4))
+    kept = {name: (newest / name).read_bytes() for name in FILES}
+    for name, content in DAMAGED:
+        path = spoil(run, name, content)
+        if name == "progress.json" and content is None:
+            assert checkpoints.all()[-1] == older, "without it there is no checkpoint"
+        with pytest.raises(TrainingError, match=f"--resume_from_checkpoint {re.escape(str(older))}\\.$") as error:
+            checkpoints.find(str(newest))
+        told = str(error.value)
+        assert told.startswith(f"{newest}: not a checkpoint folder of this program, or damaged ("), (name, content)
+        assert "\n" not in told
+        assert len(told) < 500 + 3 * len(str(run))
+        path.write_bytes(kept[name])
+    assert checkpoints.find(str(newest)) == read(newest)
+
+
+@hypothesis.settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+@given(name=st.sampled_from(FILES), data=st.data())
+def test_any_change_of_a_checkpoints_files_is_told_or_leaves_the_steps_as_they_are(
+    run: Path, name: str, data: st.DataObject
+) -> None:
+    path = run / "checkpoints" / "psnr-000006" / name
+    kept = path.read_bytes()
+    begin = data.draw(st.integers(0, len(kept)))
+    end = data.draw(st.integers(begin, min(len(kept), begin + 20)))
+    path.write_bytes(kept[:begin] + data.draw(st.binary(max_size=8)) + kept[end:])
+    try:
+        found = Checkpoints(run / "checkpoints", 3).find("latest")
+    except TrainingError:
+        pass
+    else:
+        assert found
+        assert (found.progress.stage, found.progress.step) == ("psnr", 6)
+    finally:
+        path.write_bytes(kept)
+
+
+def test_names_that_no_checkpoint_has_are_passed_over(run: Path) -> None:
+    folder = run / "checkpoints"
+    for name in ("psnr-²", "psnr-7", "psnr--00009", "gan-", "psnr-000008"):
+        shutil.copytree(folder / "psnr-000006", folder / name)
+    shutil.rmtree(folder / "psnr-000008")
+    checkpoints = Checkpoints(folder, 3)
+    found = checkpoints.find("latest")
+    assert found
+    assert found.progress.folder_name == "psnr-000006"
+    with pytest.raises(TrainingError, match=r"progress\.json is of psnr step 6"):
+        checkpoints.find(str(folder / "psnr-²"))
+
+
+def test_a_damaged_state_is_told_and_the_one_that_is_offered_ends_the_same(
+    run: Path, resume: Callable[..., tuple[int, str]]
+) -> None:
+    whole = contents(run)
+    for name in ("model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl"):
+        path = run / "checkpoints" / "psnr-000006" / name
+        kept = path.read_bytes()
+        for damaged in (kept[: len(kept) // 2], b""):
+            path.write_bytes(damaged)
+            status, said = resume()
+            assert status == 1
+            assert "psnr-000006: not a checkpoint folder of this program, or damaged (" in said
+            assert "\n" not in said
+        path.write_bytes(kept)
+    _, offered = said.removesuffix(".").split("--resume_from_checkpoint ")
+    assert offered == str(run / "checkpoints" / "psnr-000004")
+    assert resume(f"--resume_from_checkpoint={offered}") == (0, "")
+    assert not differences(whole, contents(run))
+
+
+def test_a_finished_run_stays_as_it_was_recorded(
+    run: Path, resume: Callable[..., tuple[int, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    before, card = contents(run), (run / "psnr" / "README.md").read_text()
+    with caplog.at_level(logging.INFO, "esrgan"):
+        assert resume("--psnr_learning_rate=0.1", "--dataloader_num_workers=1") == (0, "")
+    assert "psnr-000006: all steps are done already, nothing is left to do" in caplog.text
+    assert not differences(before, contents(run))
+    assert (run / "psnr" / "README.md").read_text() == card
+
+
+def test_each_part_of_a_run_is_recorded_as_it_ran(run: Path, resume: Callable[..., tuple[int, str]]) -> None:
+    (first,) = segments(run)
+    assert (first["stage"], first["step"], first["psnr_learning_rate"]) == ("psnr", 0, 4e-4)
+    assert (first["processes"], first["gradient_accumulation_steps"], first["mixed_precision"]) == (1, 1, "no")
+    assert re.search(r"esrgan \S+, torch 2\S+, accelerate 1\S+, Python 3", first["versions"])
+    go_back(run, 4)
+    assert resume("--psnr_learning_rate=1e-4", "--mixed_precision=bf16") == (0, "")
+    expected = [first, {**first, "step": 4, "psnr_learning_rate": 1e-4, "mixed_precision": "bf16"}]
+    assert segments(run) == segments(run / "psnr") == expected
+    rows = [line.split(" | ") for line in (run / "psnr" / "README.md").read_text().splitlines() if "torch 2" in line]
+    assert [row[:3] + row[5:6] for row in rows] == [
+        ["| psnr 0", "0.0004", "3", "float32"],
+        ["| psnr 4", "0.0001", "3", "bfloat16"],
+    ]
+    assert resume(f"--resume_from_checkpoint={run / 'checkpoints' / 'psnr-000004'}") == (0, "")
+    assert segments(run) == [first], "what was run after the checkpoint is no longer so"
+
+
+def test_what_runs_is_said_at_the_start(
+    run: Path, resume: Callable[..., tuple[int, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    go_back(run, 4)
+    with caplog.at_level(logging.INFO, "esrgan"):
+        assert resume() == (0, "")
+    (told,) = [record.getMessage() for record in caplog.records if "batch size" in record.getMessage()]
+    assert re.fullmatch(
+        r"5 photos of animals/photos, 2 to validate on\n.+ CPU, 1 threads, 1 process, float32\n"
+        r"batch size 3 = 3 a process x 1 process x 1 accumulated\n6 psnr steps, [\d,]+ parameters",
+        told,
+    )
+
+
+def test_a_checkpoint_from_elsewhere_leaves_no_later_one_behind(
+    run: Path, resume: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    saved = shutil.copytree(run / "checkpoints" / "psnr-000002", tmp_path / "saved" / "psnr-000002")
+    assert resume(f"--resume_from_checkpoint={saved}", "--checkpointing_steps=3", "--psnr_learning_rate=1e-5") == (
+        0,
+        "",
+    )
+    kept = [read(path) for path in Checkpoints(run / "checkpoints", 3).all()]
+    assert [checkpoint.progress.step for checkpoint in kept] == [2, 3, 6]
+    assert kept[-1].record.segments[-1].psnr_learning_rate == 1e-5
+
+
+def test_a_progress_is_called_by_its_step() -> None:
+    assert Progress("gan", 12, 0.0).folder_name == "gan-000012"
+
+
+def test_the_precision_that_accelerate_is_told_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from esrgan.training import trainer\n"
+        "trainer.has_fast_bf16 = lambda device: True\n"
+        "print('precision', trainer.make_accelerator(None, '.').mixed_precision)\n"
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nmixed_precision: 'no'\nuse_cpu: true\n"
+    )
+    for more in (["--mixed_precision", "no"], ["--config_file", str(config)]):
+        command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", *more, str(script)]
+        told = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment() | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "precision no" in told.stdout, told.stderr
+    monkeypatch.setattr(trainer, "has_fast_bf16", lambda _: True)
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    for configured, expected in ((None, "bf16"), ("no", "no")):
+        for state in (AcceleratorState, GradientState, PartialState):
+            state._shared_state.clear()
+        if configured:
+            monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", configured)
+        assert make_accelerator(None, tmp_path).mixed_precision == expected
