@@ -47,7 +47,7 @@ def test_every_option_can_be_set_from_the_command_line() -> None:
         choices = field.metadata["choices"]
         values = {bool: True, int: 7, str: "some", Path: Path("there")}
         kind = next((kind for kind in get_args(kinds[field.name]) if kind in values), kinds[field.name])
-        value = choices[-1] if choices else values[kind]
+        value = "12m" if field.name == "time_limit" else choices[-1] if choices else values[kind]
         argument = f"--{field.name}" if value is True else f"--{field.name}={value}"
         options, _ = train.parse([*needed, argument])
         assert getattr(options, field.name) == value

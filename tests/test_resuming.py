@@ -18,9 +18,10 @@ from kill_and_resume import contents, differences, environment, make_photos
 from PIL import Image
 
 from esrgan.errors import TrainingError
-from esrgan.training import trainer
+from esrgan.training import time_limit, trainer
 from esrgan.training.checkpoints import Checkpoints, Progress, read
 from esrgan.training.history import read_rows
+from esrgan.training.time_limit import fitting_steps, parse_duration
 from esrgan.training.trainer import make_accelerator
 
 STEPS = ("--psnr_steps=6", "--gan_steps=0", "--checkpointing_steps=2", "--species=cat")
@@ -303,3 +304,55 @@ def test_the_precision_that_accelerate_is_told_is_kept(tmp_path: Path, monkeypat
         if configured:
             monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", configured)
         assert make_accelerator(None, tmp_path).mixed_precision == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("12m", 720), ("1h30m", 5400), ("90s", 90), ("45", 45), ("2h", 7200), ("1h5s", 3605)]
+)
+def test_a_duration_is_read_as_people_write_it(text: str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0m", "soon", "-5m", "1.5h", "m", "5m3h", "²s", "9" * 50])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a time such as 12m"):
+        parse_duration(text)
+
+
+def test_the_steps_that_fit_by_hand() -> None:
+    assert fitting_steps(10, 2.0, 100.0, 0.0, 50) == 10 + 47  # 95 s at 2 s
+    assert fitting_steps(10, 2.0, 100.0, 10.0, 5) == 10 + 21  # 85 s, as the last measurement takes 10, at 2 + 10 / 5
+    assert fitting_steps(10, 2.0, -3.0, 0.0, 50) == 10
+
+
+def test_a_time_limit_sets_the_schedule_of_both_stages_and_a_resume_keeps_it(
+    vgg: None, tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [0.0]
+
+    def tick() -> float:
+        clock[0] += 1
+        return clock[0]
+
+    monkeypatch.setattr(time_limit, "running_seconds", tick)  # a second for each step
+    monkeypatch.setattr(trainer, "running_seconds", tick)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    options = ("--time_limit=50s", "--psnr_steps=1000", "--gan_steps=1000", "--checkpointing_steps=1000")
+    with caplog.at_level(logging.INFO, "esrgan"):
+        assert train_here(whole, *options) == (0, "")
+    record = json.loads((whole / "recipe.json").read_text())
+    assert record["fitted_stages"] == ["psnr", "gan"]
+    # Of the 25 s of each stage 10 are left after 12 steps and three looks at the clock, of which one is taken for a
+    # measurement's: (0.95 * 10 - 1) / (1 + 1 / 500) = 8.48.
+    assert (record["psnr_steps"], record["gan_steps"]) == (20, 20)
+    rows = read_rows(whole / "history.csv")
+    assert [(row["stage"], row["step"]) for row in rows] == [
+        (stage, i + 1) for stage in ("psnr", "gan") for i in range(20)
+    ]
+    assert "1 s a step: the psnr stage gets 20 steps, to end within 50s" in caplog.text
+    assert rows[-1]["learning_rate"] < 0.02 * 1e-4, "the schedule ends where the stage does"
+    shutil.copytree(whole, cut)
+    shutil.rmtree(cut / "checkpoints" / "gan-000020")
+    clock[0] = 10_000.0
+    assert train_here(cut, *options, LATEST) == (0, "")
+    assert not differences(contents(whole), contents(cut))

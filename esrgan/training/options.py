@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from ..models.source import HUB_ID, MODEL
+from .time_limit import parse_duration
 
 LICENCE = "apache-2.0"
 NEEDED = dataclasses.MISSING
@@ -50,6 +51,9 @@ class Options:
     output_dir: Path = option(RUN, NEEDED, "gets weights, checkpoints, curves")
     init_from: str | None = option(RUN, None, f"start weights: {MODEL}", metavar="SOURCE")
     resume_from_checkpoint: str | None = option(RUN, None, "'latest', or a checkpoint folder", metavar="WHICH")
+    time_limit: str | None = option(
+        RUN, None, "as many steps as fit, like 12m or 1h30m; half of it for each stage", metavar="TIME"
+    )
     checkpointing_steps: int = option(RUN, 500, "steps between checkpoints")
     checkpoints_total_limit: int = option(RUN, 2, "how many checkpoints are kept")
     validation_steps: int = option(RUN, 500, "steps between measurements")
@@ -72,6 +76,11 @@ class Options:
             value = getattr(self, field.name)
             if type(value) is int and value < 1:
                 raise ValueError(f"--{field.name} {value}: must be at least 1")
+        if self.time_limit is not None:
+            try:
+                parse_duration(self.time_limit)
+            except ValueError as error:
+                raise ValueError(f"--time_limit {error}") from error
         if self.push_to_hub and not HUB_ID.fullmatch(self.hub_model_id or ""):
             raise ValueError("--push_to_hub: needs --hub_model_id owner/name")
 

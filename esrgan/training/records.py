@@ -4,7 +4,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -119,6 +119,7 @@ def describe(
         "recipe": type(recipe).__name__.lower(),
         **asdict(recipe),
         "effective_batch_size": effective_batch_size(recipe, accelerator),
+        "time_limit": options.time_limit,
         "init_from": options.init_from,
         "data": options.data_name,
         "dataset_split": options.dataset_split,
@@ -139,10 +140,12 @@ class Record:
     Attributes:
         settings: see `describe`; where some have changed, as they are in the last segment.
         segments: what ran how, in order.
+        fitted_stages: those whose steps were set by the time limit.
     """
 
     settings: Mapping[str, Any]
-    segments: tuple[Segment, ...]
+    segments: tuple[Segment, ...] = ()
+    fitted_stages: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> "Record":
@@ -155,15 +158,17 @@ class Record:
         content = read_json(path)
         try:
             segments = tuple(from_json(Segment, segment) for segment in content.pop("segments"))
+            fitted = tuple(str(stage) for stage in content.pop("fitted_stages"))
             if not segments:
                 raise ValueError("it has no segments")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path.name} is damaged ({error})") from error
-        return cls(content, segments)
+        return cls(content, segments, fitted)
 
     def save(self, path: Path, **changes: Any) -> None:
         """Write it, with settings changed."""
-        content = {**self.settings, **changes, "segments": [asdict(segment) for segment in self.segments]}
+        segments = [asdict(segment) for segment in self.segments]
+        content = {**self.settings, **changes, "fitted_stages": self.fitted_stages, "segments": segments}
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -199,7 +204,13 @@ class Record:
     def continued(self, settings: Mapping[str, Any], segment: Segment) -> "Record":
         """What it becomes when the run goes on so."""
         new = not self.segments or segment.differs(self.segments[-1])
-        return Record(settings, (*self.segments, segment) if new else self.segments)
+        return replace(self, settings=settings, segments=(*self.segments, segment) if new else self.segments)
+
+    def fitted(self, stage: str, steps: int) -> "Record":
+        """What it becomes when the time limit sets a stage's steps."""
+        return replace(
+            self, settings={**self.settings, f"{stage}_steps": steps}, fitted_stages=(*self.fitted_stages, stage)
+        )
 
 
 def _spell(value: Any) -> str:

@@ -37,6 +37,7 @@ from .options import LICENCE, Options
 from .recipes import Esrgan
 from .records import PRECISIONS, RECORD, Record, current_segment, describe, effective_batch_size
 from .stages import STAGES, Losses, Stage, perceptual_loss
+from .time_limit import Pace, fitting_steps, parse_duration, running_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ class Trainer:
         self._begin(found)
         handlers = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            first = 0
+            first, self.stage_began = 0, 0.0  # a time limit counts from the start of the process
             for index, make_stage in enumerate(STAGES):
                 name, steps = make_stage.name, self._steps[make_stage.name]
                 if not steps or (found and found.progress.stage in [later.name for later in STAGES[index + 1 :]]):
@@ -188,9 +189,10 @@ class Trainer:
                 if found and found.progress.stage == name:
                     self._resume(found)
                 self._run(stage, first)
-                first += steps
+                first += stage.steps
                 self._keep(name)
                 self._show_samples(name)
+                self.stage_began = running_seconds()
                 generator.load_state_dict(self.averaged.module.state_dict())
                 self.averaged.n_averaged.zero_()
                 self.accelerator.free_memory()
@@ -209,18 +211,23 @@ class Trainer:
 
         A finished run is left as it was, as nothing of it runs again.
         """
+        recorded = self._recorded_recipe(found) if found else self.recipe
+        if self.options.time_limit:
+            self.recipe = replace(self.recipe, psnr_steps=recorded.psnr_steps, gan_steps=recorded.gan_steps)
         recipe, accelerator = self.recipe, self.accelerator
         settings = describe(recipe, self.options, self.photos, self.validation, accelerator)
         stages = [name for name, steps in self._steps.items() if steps]
-        record, place = Record(settings, ()), (stages[0], 0)
+        record, place = Record(settings), (stages[0], 0)
         if found:
             record, place = found.record, (found.progress.stage, found.progress.step)
             record.check(settings, found.path / RECORD)
             if place[1] > self._steps[place[0]]:
                 raise self.checkpoints.refusal(found.path, ValueError(f"the {place[0]} stage has no step {place[1]}"))
             self.history.rows = list(found.rows)
+        if self.options.time_limit:
+            self.time_for_each_stage = parse_duration(self.options.time_limit) / len(stages)
         if found and place == (stages[-1], self._steps[stages[-1]]):
-            self.recipe, self.record = record.recipe(type(recipe)), record
+            self.recipe, self.record = recorded, record
             logger.info("%s: all steps are done already, nothing is left to do", found.path)
         else:
             self.record = record.continued(settings, current_segment(*place, recipe, accelerator))
@@ -228,9 +235,16 @@ class Trainer:
         if accelerator.is_main_process:
             self.record.save(self.options.output_dir / RECORD)
 
+    def _recorded_recipe(self, found: Checkpoint) -> Esrgan:
+        try:
+            return found.record.recipe(type(self.recipe))
+        except ValueError as error:
+            raise self.checkpoints.refusal(found.path, ValueError(f"{RECORD} is damaged ({error})")) from error
+
     def _say_what_runs(self) -> None:
         recipe, accelerator, segment = self.recipe, self.accelerator, self.record.segments[-1]
         parameters = sum(weights.numel() for weights in self.averaged.module.parameters())
+        limit, steps = self.options.time_limit, self._steps.items()
         precision = PRECISIONS.get(segment.mixed_precision, segment.mixed_precision)
         if segment.mixed_precision == "no" and not self.options.mixed_precision and has_fast_bf16(accelerator.device):
             precision += " as accelerate is configured (--mixed_precision bf16 would be faster)"
@@ -250,7 +264,7 @@ class Trainer:
             segment.processes,
             "" if segment.processes == 1 else "es",
             segment.gradient_accumulation_steps,
-            " + ".join(f"{steps} {name}" for name, steps in self._steps.items() if steps),
+            f"as many as fit into {limit}" if limit else " + ".join(f"{n} {name}" for name, n in steps if n),
             f"{parameters:,}",
         )
 
@@ -265,61 +279,95 @@ class Trainer:
         logger.info("resumed from %s", checkpoint.path)
 
     def _run(self, stage: Stage, first: int) -> None:
-        """What is left of a stage that comes after `first` steps of others."""
+        """What is left of a stage that comes after `first` steps of others; with a time limit, as much as fits."""
+        bar = tqdm(
+            total=stage.steps,
+            initial=self.progress.step,
+            desc=f"{stage.name} stage",
+            unit="step",
+            disable=not self.accelerator.is_local_main_process,
+            dynamic_ncols=True,
+        )
+        with bar:
+            while (begin := self.progress.step) < stage.steps:
+                if self.options.time_limit and stage.name not in self.record.fitted_stages:
+                    pace = Pace(self.accelerator)
+                    self._advance(stage, first, min(begin + pace.steps, stage.steps), bar, pace)
+                else:
+                    self._advance(stage, first, stage.steps, bar)
+
+    def _advance(self, stage: Stage, first: int, until: int, bar: "tqdm[Any]", pace: Pace | None = None) -> None:
+        """Steps of a stage until one is done; where the pace is measured, the stage's steps are then set by it."""
         accelerator, options = self.accelerator, self.options
         micro = accelerator.gradient_accumulation_steps
         each = effective_batch_size(self.recipe, accelerator)
-        begin = self.progress.step
+        step = self.progress.step
         before = 0 if isinstance(self.photos, Stream) else first  # a stream reads again all that comes before
-        numbers = range((before + begin) * each, (before + stage.steps) * each)
+        numbers = range((before + step) * each, (before + until) * each)
         loader = accelerator.prepare(
             make_loader(self.photos, self.recipe, numbers, pin_memory=accelerator.device.type == "cuda")
         )
         pending: list[Losses] = []
-        bar = tqdm(
-            total=stage.steps,
-            initial=begin,
-            desc=f"{stage.name} stage",
-            unit="step",
-            disable=not accelerator.is_local_main_process,
-            dynamic_ncols=True,
+        for micro_step, sample in enumerate(loader):
+            factor = rate_factor(step, self.recipe, stage.steps)
+            stage.set_rate(factor)
+            pending.append(stage.step(*to_floats(sample)))
+            if (micro_step + 1) % micro:
+                continue
+            self.averaged.update_parameters(accelerator.unwrap_model(stage.generator))  # type: ignore[attr-defined]
+            step += 1
+            self.progress = replace(self.progress, step=step)
+            bar.update()
+            if pace:
+                pace.step()
+            stop = self._should_stop()
+            last = step == stage.steps
+            checkpoint = step == until or stop or step % options.checkpointing_steps == 0
+            if checkpoint or step % options.logging_steps == 0:
+                row = self._look(pending, stage.name, step)
+                pending.clear()
+                bar.set_postfix({key: f"{row[key]:.4g}" for key in row if key not in ("stage", "step")})
+                row["learning_rate"] = factor * stage.learning_rate
+                self.history.add(row)
+                self._track(row, first + step)
+            if self.validation and (last or step % options.validation_steps == 0):
+                self._validate(first)
+            if pace and step == until and not last:
+                self._fit(stage, first, pace)
+                bar.total = stage.steps
+            if checkpoint:
+                if accelerator.is_main_process:
+                    self.history.write()
+                self.checkpoints.save(accelerator, self.progress, self.record, self.history.rows)
+                if self.on_checkpoint and accelerator.is_main_process:
+                    self._keep(stage.name)
+                    self.on_checkpoint(options.output_dir / stage.name)
+            if stop:
+                raise Stopped(
+                    f"stopped after step {step} of the {stage.name} stage, and saved; to go on, run the same "
+                    "command with --resume_from_checkpoint latest"
+                )
+
+    def _fit(self, stage: Stage, first: int, pace: Pace) -> None:
+        """Set a stage's steps, and with them its schedule, so that it ends in its part of the time limit."""
+        begun = running_seconds()
+        if self.validation:
+            self._validate(first)
+        measuring = running_seconds() - begun
+        left = self.stage_began + self.time_for_each_stage - running_seconds()
+        every = self.options.validation_steps
+        stage.steps = pace.agree(fitting_steps(self.progress.step, pace.seconds, left, measuring, every))
+        self.recipe = replace(self.recipe, **{f"{stage.name}_steps": stage.steps})  # type: ignore[arg-type]
+        self.record = self.record.fitted(stage.name, stage.steps)
+        logger.info(
+            "%.3g s a step: the %s stage gets %d steps, to end within %s",
+            pace.seconds,
+            stage.name,
+            stage.steps,
+            self.options.time_limit,
         )
-        step = begin
-        with bar:
-            for micro_step, sample in enumerate(loader):
-                factor = rate_factor(step, self.recipe, stage.steps)
-                stage.set_rate(factor)
-                pending.append(stage.step(*to_floats(sample)))
-                if (micro_step + 1) % micro:
-                    continue
-                self.averaged.update_parameters(accelerator.unwrap_model(stage.generator))  # type: ignore[attr-defined]
-                step += 1
-                self.progress = replace(self.progress, step=step)
-                bar.update()
-                stop = self._should_stop()
-                last = step == stage.steps
-                checkpoint = last or stop or step % options.checkpointing_steps == 0
-                if checkpoint or step % options.logging_steps == 0:
-                    row = self._look(pending, stage.name, step)
-                    pending.clear()
-                    bar.set_postfix({key: f"{row[key]:.4g}" for key in row if key not in ("stage", "step")})
-                    row["learning_rate"] = factor * stage.learning_rate
-                    self.history.add(row)
-                    self._track(row, first + step)
-                if self.validation and (last or step % options.validation_steps == 0):
-                    self._validate(first)
-                if checkpoint:
-                    if accelerator.is_main_process:
-                        self.history.write()
-                    self.checkpoints.save(accelerator, self.progress, self.record, self.history.rows)
-                    if self.on_checkpoint and accelerator.is_main_process:
-                        self._keep(stage.name)
-                        self.on_checkpoint(options.output_dir / stage.name)
-                if stop:
-                    raise Stopped(
-                        f"stopped after step {step} of the {stage.name} stage, and saved; to go on, run the same "
-                        "command with --resume_from_checkpoint latest"
-                    )
+        if self.accelerator.is_main_process:
+            self.record.save(self.options.output_dir / RECORD)
 
     def _ask_to_stop(self, number: int, _: object) -> None:
         self.stop = True
