@@ -42,6 +42,14 @@ def as_saved(generator: "Generator") -> "dict[str, Tensor]":
     return {key: tensor.half().float() if tensor.ndim > 1 else tensor for key, tensor in state.items()}
 
 
+def averaged(checkpoint: Path) -> "dict[str, Tensor]":
+    """The averaged weights that a training's checkpoint has."""
+    import torch
+
+    state = torch.load(checkpoint / "custom_checkpoint_0.pkl", weights_only=True)
+    return {key.removeprefix("module."): tensor for key, tensor in state.items() if key != "n_averaged"}
+
+
 def printed(script: str) -> str:
     """What a Python process of its own prints; `peak()` there is the most memory it has had, bytes."""
     if not Path("/proc/self/status").exists():

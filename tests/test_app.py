@@ -458,7 +458,13 @@ def comparison(mixed: float | None, dogs: float | None, difference: float | None
         (31.25, 29.5, -1.75, "The Mixed model wins by 1.75 dB", "**-1.75 dB**, a large difference. Only Mixed comes"),
         (29.0, 29.09, 0.09, "No visible difference\n", "**+0.09 dB**, too little to see. Neither comes"),
         (29.003, 29.0, -0.003, "No visible difference\n", "**0.00 dB**"),
-        (None, None, None, "No visible difference\n", "\nMixed and Dogs gave your photo back without any error. Both come"),
+        (
+            None,
+            None,
+            None,
+            "No visible difference\n",
+            "\nMixed and Dogs gave your photo back without any error. Both come",
+        ),
         (31.0, None, None, "The Dogs model wins\n", "\nDogs gave your photo back without any error. Both come"),
     ],
 )

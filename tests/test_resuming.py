@@ -11,18 +11,20 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from conftest import ROOT, Train
+from conftest import ROOT, Train, averaged
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from kill_and_resume import contents, differences, environment, make_photos
 from PIL import Image
+from safetensors.torch import load_file
 
 from esrgan.errors import TrainingError
 from esrgan.training import time_limit, trainer
 from esrgan.training.checkpoints import Checkpoints, Progress, read
 from esrgan.training.history import read_rows
+from esrgan.training.recipes import Esrgan
 from esrgan.training.time_limit import fitting_steps, parse_duration
-from esrgan.training.trainer import make_accelerator
+from esrgan.training.trainer import make_accelerator, rate_factor
 
 STEPS = ("--psnr_steps=6", "--gan_steps=0", "--checkpointing_steps=2", "--species=cat")
 LATEST = "--resume_from_checkpoint=latest"
@@ -110,7 +112,7 @@ def spoil(run: Path, name: str, content: str | bytes | None) -> Path:
     return path
 
 
-PROGRESS = {"stage": "psnr", "step": 6, "best": 1.0}
+PROGRESS = {"stage": "psnr", "step": 6, "best": 1.0, "best_step": 6}
 GARBAGE = (None, "", "garbage", b"\xff\xfe\x00", "[" * 100_000, "{}", "3")
 DAMAGED: list[tuple[str, str | bytes | None]] = [
     *(
@@ -124,6 +126,7 @@ DAMAGED: list[tuple[str, str | bytes | None]] = [
             "stage": [5, None, "end", ["psnr"], "../psnr", "gan"],
             "step": [-6, 10**30, "6", "²", True, 6.0, None, [6], 4],
             "best": ["1", None, [], float("nan"), True],
+            "best_step": [-1, 1.5, "2", None],
             "more": [1],
         }.items()
         for value in values
@@ -132,6 +135,10 @@ DAMAGED: list[tuple[str, str | bytes | None]] = [
     *(
         ("recipe.json", json.dumps({"psnr_steps": 6, "segments": value}))
         for value in (None, 3, "x", {}, [3], [[]], [{"stage": "psnr"}])
+    ),
+    *(
+        ("recipe.json", json.dumps({"segments": [], "fitted_stages": [], "extensions": value}))
+        for value in (None, 3, [], {"psnr": 3}, {"psnr": ["x"]}, {"psnr": [-1]})
     ),
     ("history.csv", "stage,step\npsnr,6,7,8\n"),
     ("history.csv", "stage,step\npsnr,²\n"),
@@ -356,3 +363,69 @@ def test_a_time_limit_sets_the_schedule_of_both_stages_and_a_resume_keeps_it(
     clock[0] = 10_000.0
     assert train_here(cut, *options, LATEST) == (0, "")
     assert not differences(contents(whole), contents(cut))
+
+
+def test_a_finished_run_is_extended_by_steps_with_a_schedule_of_their_own_and_by_a_stage(
+    vgg: None, run: Path, resume: Callable[..., tuple[int, str]]
+) -> None:
+    status, said = resume("--psnr_steps=5")
+    assert status == 1
+    assert "psnr_steps 6, not 5" in said
+    go_back(run, 4)
+    status, said = resume("--psnr_steps=9")
+    assert status == 1
+    assert "psnr_steps 6, not 9" in said, "it was not finished"
+    assert resume() == (0, "")
+    assert resume("--psnr_steps=9") == (0, "")
+    rates = [row["learning_rate"] for row in read_rows(run / "history.csv")]
+    recipe = Esrgan(lr_warmup_steps=0)
+    expected = [rate_factor(step, recipe, steps) for steps in (6, 3) for step in range(steps)]
+    assert rates == pytest.approx([4e-4 * factor for factor in expected])
+    assert resume("--psnr_steps=9", "--gan_steps=1") == (0, "")
+    assert [(row["stage"], row["step"]) for row in read_rows(run / "history.csv")][-2:] == [("psnr", 9), ("gan", 1)]
+    record = json.loads((run / "recipe.json").read_text())
+    assert (record["psnr_steps"], record["gan_steps"], record["extensions"]) == (9, 1, {"psnr": [6]})
+    assert [(segment["stage"], segment["step"]) for segment in record["segments"]] == [("psnr", 0)]
+    status, said = resume("--psnr_steps=12", "--gan_steps=1")
+    assert status == 1
+    assert "psnr_steps 9, not 12" in said
+
+
+def test_the_second_stage_and_the_folder_have_the_best_weights_of_the_first(
+    vgg: None, animals: Path, tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([30.0, 32.0, 31.0, 29.0])
+    monkeypatch.setattr(trainer, "mean_scores", lambda *_: {"psnr_y": next(values, 20.0)})
+    validation = f"--validation_data_dir={animals / 'validation'}"
+    more = ("--psnr_steps=3", "--gan_steps=1", "--psnr_learning_rate=0.01", "--learning_rate=0", "--validation_steps=1")
+    assert train_here(tmp_path, *more, validation, "--ema_decay=0") == (0, "")
+    best, kept, start = (load_file(tmp_path / name / "model.safetensors") for name in ("psnr-best", "psnr", "gan"))
+    assert not differences(best, kept)
+    assert not differences(best, start), "the second stage did not move"
+    last = averaged(tmp_path / "checkpoints" / "psnr-000003")
+    assert any((last[name] - best[name]).abs().max() > 1e-3 for name in best)
+    assert json.loads((tmp_path / "psnr" / "recipe.json").read_text())["step"] == 1, "bicubic took the first value"
+    assert "\n1 steps on" in (tmp_path / "psnr" / "README.md").read_text()
+
+
+def test_a_stage_that_gets_no_better_ends_early(
+    animals: Path, tmp_path: Path, train_here: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    validation = f"--validation_data_dir={animals / 'validation'}"
+    more = ("--psnr_steps=9", "--gan_steps=0", "--psnr_learning_rate=0", "--validation_steps=1", validation)
+    with caplog.at_level(logging.INFO, "esrgan"):
+        assert train_here(tmp_path, *more, "--early_stopping_patience=2") == (0, "")
+        assert [row["step"] for row in read_rows(tmp_path / "history.csv")] == [1, 2, 3]
+        assert "psnr step 3: no better since step 1, so the stage ends" in caplog.text
+        assert train_here(tmp_path, *more, "--early_stopping_patience=2", LATEST) == (0, "")
+        assert "nothing is left to do" in caplog.text
+        assert train_here(tmp_path, *more, "--early_stopping_patience=4", LATEST) == (0, "")
+    assert [row["step"] for row in read_rows(tmp_path / "history.csv")] == [1, 2, 3, 4, 5]
+
+
+def test_a_best_that_is_of_steps_taken_back_is_forgotten(run: Path, resume: Callable[..., tuple[int, str]]) -> None:
+    go_back(run, 4)
+    path = run / "checkpoints" / "psnr-000004" / "progress.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "best": 99.0, "best_step": 2}))
+    assert resume() == (0, "")
+    assert read(run / "checkpoints" / "psnr-000006").progress.best_step == 6

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import re
 import shutil
 from dataclasses import asdict, dataclass
@@ -29,11 +30,13 @@ class Progress:
         stage: which it is in.
         step: how many of that stage's steps are done.
         best: the highest validation PSNR-Y of the stage in dB, or in the adversarial stage the lowest LPIPS, negated.
+        best_step: when that was measured; 0 where nothing was.
     """
 
     stage: str
-    step: int
-    best: float
+    step: int = 0
+    best: float = -math.inf
+    best_step: int = 0
 
     @property
     def folder_name(self) -> str:

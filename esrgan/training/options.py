@@ -28,8 +28,8 @@ def option(
 class Options:
     """What `train.py` is told beside the recipe.
 
-    `output_dir` gets `psnr/` and `gan/` (the generator after each stage, as a model folder), `psnr-best/` and
-    `gan-best/` (the one with the highest validation PSNR-Y, or lowest LPIPS in the adversarial stage), `recipe.json`,
+    `output_dir` gets `psnr-best/` and `gan-best/` (the generator with the highest validation PSNR-Y, or lowest LPIPS in
+    the adversarial stage, as a model folder), `psnr/` and `gan/` (that, or the last without validation), `recipe.json`,
     `history.csv`, `curves.png`, `plate.png` (crops of validation photos) and `checkpoints/`.
 
     Raises:
@@ -57,6 +57,9 @@ class Options:
     checkpointing_steps: int = option(RUN, 500, "steps between checkpoints")
     checkpoints_total_limit: int = option(RUN, 2, "how many checkpoints are kept")
     validation_steps: int = option(RUN, 500, "steps between measurements")
+    early_stopping_patience: int | None = option(
+        RUN, None, "end a stage after that many measurements without a better one"
+    )
     logging_steps: int = option(RUN, 10, "steps between rows of history.csv")
     gradient_accumulation_steps: int = option(RUN, 1, "batches a step")
     mixed_precision: str | None = option(
@@ -81,6 +84,8 @@ class Options:
                 parse_duration(self.time_limit)
             except ValueError as error:
                 raise ValueError(f"--time_limit {error}") from error
+        if self.early_stopping_patience and not self.validation_data_dir:
+            raise ValueError("--early_stopping_patience: needs --validation_data_dir")
         if self.push_to_hub and not HUB_ID.fullmatch(self.hub_model_id or ""):
             raise ValueError("--push_to_hub: needs --hub_model_id owner/name")
 

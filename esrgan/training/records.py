@@ -4,7 +4,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -141,11 +141,13 @@ class Record:
         settings: see `describe`; where some have changed, as they are in the last segment.
         segments: what ran how, in order.
         fitted_stages: those whose steps were set by the time limit.
+        extensions: of each stage, the steps after which it had been finished and was made longer.
     """
 
     settings: Mapping[str, Any]
     segments: tuple[Segment, ...] = ()
     fitted_stages: tuple[str, ...] = ()
+    extensions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> "Record":
@@ -159,16 +161,20 @@ class Record:
         try:
             segments = tuple(from_json(Segment, segment) for segment in content.pop("segments"))
             fitted = tuple(str(stage) for stage in content.pop("fitted_stages"))
+            extensions = {
+                stage: tuple(_whole(step) for step in steps) for stage, steps in content.pop("extensions").items()
+            }
             if not segments:
                 raise ValueError("it has no segments")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path.name} is damaged ({error})") from error
-        return cls(content, segments, fitted)
+        return cls(content, segments, fitted, extensions)
 
     def save(self, path: Path, **changes: Any) -> None:
         """Write it, with settings changed."""
         segments = [asdict(segment) for segment in self.segments]
-        content = {**self.settings, **changes, "fitted_stages": self.fitted_stages, "segments": segments}
+        beside = {"fitted_stages": self.fitted_stages, "extensions": self.extensions, "segments": segments}
+        content = {**self.settings, **changes, **beside}
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -178,7 +184,7 @@ class Record:
         Raises:
             ValueError: they are none.
         """
-        return from_json(kind, {field.name: self.settings.get(field.name) for field in fields(kind)})
+        return from_json(kind, {known.name: self.settings.get(known.name) for known in fields(kind)})
 
     def check(self, settings: Mapping[str, Any], path: Path) -> None:
         """Refuse to go on by other settings than it has.
@@ -206,11 +212,42 @@ class Record:
         new = not self.segments or segment.differs(self.segments[-1])
         return replace(self, settings=settings, segments=(*self.segments, segment) if new else self.segments)
 
+    def extended(self, stage: str, steps: int) -> "Record":
+        """What it becomes when a stage that is finished after so many steps gets more."""
+        before = self.extensions.get(stage, ())
+        if steps in before:
+            return self
+        return replace(self, extensions={**self.extensions, stage: (*before, steps)})
+
+    def schedule(self, stage: str, step: int, steps: int) -> tuple[int, int]:
+        """Where in its schedule a step of a stage of so many steps is, and how long the schedule.
+
+        Steps that were added later have a schedule of their own.
+        """
+        bounds = [0, *self.extensions.get(stage, ()), steps]
+        begin = max(bound for bound in bounds[:-1] if bound <= step)
+        return step - begin, min(bound for bound in bounds if bound > step) - begin
+
     def fitted(self, stage: str, steps: int) -> "Record":
         """What it becomes when the time limit sets a stage's steps."""
         return replace(
             self, settings={**self.settings, f"{stage}_steps": steps}, fitted_stages=(*self.fitted_stages, stage)
         )
+
+
+def kept_step(path: Path) -> int | None:
+    """The step whose weights the model folder of this record has; None where it does not say."""
+    try:
+        step = read_json(path)["step"]
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    return step if type(step) is int else None
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{str(value)[:40]} is no number of steps")
+    return value
 
 
 def _spell(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
-from accelerate.utils import parse_flag_from_env, set_seed
+from accelerate.utils import broadcast_object_list, parse_flag_from_env, set_seed
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
@@ -35,7 +35,7 @@ from .history import History
 from .model_card import Facts, model_card, public_name
 from .options import LICENCE, Options
 from .recipes import Esrgan
-from .records import PRECISIONS, RECORD, Record, current_segment, describe, effective_batch_size
+from .records import PRECISIONS, RECORD, Record, current_segment, describe, effective_batch_size, kept_step
 from .stages import STAGES, Losses, Stage, perceptual_loss
 from .time_limit import Pace, fitting_steps, parse_duration, running_seconds
 
@@ -141,7 +141,7 @@ class Trainer:
         self.on_checkpoint = on_checkpoint
         self.history = History(options.output_dir)
         self.checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
-        self.progress = Progress("", 0, -math.inf)
+        self.progress = Progress("")
         self.bicubic: float | None = None
         self.stop = False
 
@@ -185,11 +185,12 @@ class Trainer:
                     continue
                 set_seed(recipe.seed + index)
                 stage = make_stage(self.accelerator, self.recipe, generator)
-                self.progress = Progress(name, 0, -math.inf)
+                self.progress = Progress(name)
                 if found and found.progress.stage == name:
                     self._resume(found)
                 self._run(stage, first)
                 first += stage.steps
+                self._take_up_the_best()
                 self._keep(name)
                 self._show_samples(name)
                 self.stage_began = running_seconds()
@@ -220,13 +221,19 @@ class Trainer:
         record, place = Record(settings), (stages[0], 0)
         if found:
             record, place = found.record, (found.progress.stage, found.progress.step)
-            record.check(settings, found.path / RECORD)
+            before = {"psnr_steps": recorded.psnr_steps, "gan_steps": recorded.gan_steps}
+            if self._extends(found.progress, recorded):
+                record.check({**settings, **before}, found.path / RECORD)
+                if before[f"{place[0]}_steps"] < self._steps[place[0]]:
+                    record = record.extended(*place)
+            else:
+                record.check(settings, found.path / RECORD)
             if place[1] > self._steps[place[0]]:
                 raise self.checkpoints.refusal(found.path, ValueError(f"the {place[0]} stage has no step {place[1]}"))
             self.history.rows = list(found.rows)
         if self.options.time_limit:
             self.time_for_each_stage = parse_duration(self.options.time_limit) / len(stages)
-        if found and place == (stages[-1], self._steps[stages[-1]]):
+        if found and place[0] == stages[-1] and self._is_over(found.progress):
             self.recipe, self.record = recorded, record
             logger.info("%s: all steps are done already, nothing is left to do", found.path)
         else:
@@ -234,6 +241,26 @@ class Trainer:
             self._say_what_runs()
         if accelerator.is_main_process:
             self.record.save(self.options.output_dir / RECORD)
+
+    def _extends(self, progress: Progress, recorded: Esrgan) -> bool:
+        """Whether a run that was finished is asked for more steps in its last stage, or for a stage after it."""
+        before = {"psnr": recorded.psnr_steps, "gan": recorded.gan_steps}
+        names = [name for name, steps in before.items() if steps]
+        if not names or progress.stage != names[-1] or progress.step != before[names[-1]]:
+            return False
+        stages = list(before)
+        earlier, later = stages[: stages.index(progress.stage)], stages[stages.index(progress.stage) :]
+        same = all(self._steps[name] == before[name] for name in earlier)
+        return same and all(self._steps[name] >= before[name] for name in later)
+
+    def _is_over(self, progress: Progress) -> bool:
+        """Whether a stage has no step left, or has not become better for as long as it may."""
+        return progress.step == self._steps[progress.stage] or self._is_settled(progress)
+
+    def _is_settled(self, progress: Progress) -> bool:
+        patience = self.options.early_stopping_patience
+        measured = (progress.step - progress.best_step) // self.options.validation_steps
+        return bool(patience and progress.best_step and measured >= patience)
 
     def _recorded_recipe(self, found: Checkpoint) -> Esrgan:
         try:
@@ -276,6 +303,9 @@ class Trainer:
             raise self.checkpoints.refusal(checkpoint.path, error) from error
         self.checkpoints.forget_after(checkpoint.path, self.accelerator)
         self.progress = checkpoint.progress
+        best = self.options.output_dir / f"{self.progress.stage}-best" / RECORD
+        if self.progress.best_step and kept_step(best) != self.progress.best_step:
+            self.progress = replace(self.progress, best=-math.inf, best_step=0)  # what was best is gone
         logger.info("resumed from %s", checkpoint.path)
 
     def _run(self, stage: Stage, first: int) -> None:
@@ -289,7 +319,7 @@ class Trainer:
             dynamic_ncols=True,
         )
         with bar:
-            while (begin := self.progress.step) < stage.steps:
+            while (begin := self.progress.step) < stage.steps and not self._is_settled(self.progress):
                 if self.options.time_limit and stage.name not in self.record.fitted_stages:
                     pace = Pace(self.accelerator)
                     self._advance(stage, first, min(begin + pace.steps, stage.steps), bar, pace)
@@ -309,7 +339,8 @@ class Trainer:
         )
         pending: list[Losses] = []
         for micro_step, sample in enumerate(loader):
-            factor = rate_factor(step, self.recipe, stage.steps)
+            place, length = self.record.schedule(stage.name, step, stage.steps)
+            factor = rate_factor(place, self.recipe, length)
             stage.set_rate(factor)
             pending.append(stage.step(*to_floats(sample)))
             if (micro_step + 1) % micro:
@@ -335,7 +366,12 @@ class Trainer:
             if pace and step == until and not last:
                 self._fit(stage, first, pace)
                 bar.total = stage.steps
-            if checkpoint:
+            settled = self._is_settled(self.progress)
+            if settled and not last:
+                logger.info(
+                    "%s step %d: no better since step %d, so the stage ends", stage.name, step, self.progress.best_step
+                )
+            if checkpoint or settled:
                 if accelerator.is_main_process:
                     self.history.write()
                 self.checkpoints.save(accelerator, self.progress, self.record, self.history.rows)
@@ -347,6 +383,8 @@ class Trainer:
                     f"stopped after step {step} of the {stage.name} stage, and saved; to go on, run the same "
                     "command with --resume_from_checkpoint latest"
                 )
+            if settled:
+                return
 
     def _fit(self, stage: Stage, first: int, pace: Pace) -> None:
         """Set a stage's steps, and with them its schedule, so that it ends in its part of the time limit."""
@@ -415,9 +453,9 @@ class Trainer:
             # An adversarial stage gives up PSNR from its first step on.
             merit = -scores["lpips"] if stage == "gan" and "lpips" in scores else scores["psnr_y"]
             if merit > self.progress.best:
-                self.progress = replace(self.progress, best=merit)
+                self.progress = replace(self.progress, best=merit, best_step=step)
                 self._keep(f"{stage}-best")
-        self.accelerator.wait_for_everyone()
+        (self.progress,) = broadcast_object_list([self.progress])
 
     def _track(self, row: dict[str, Any], step: int) -> None:
         if self.accelerator.trackers:
@@ -450,7 +488,19 @@ class Trainer:
         )
         with replacing(folder / "README.md") as path:
             model_card(facts).save(path)
-        self.record.save(folder / RECORD, init_from=public_name(self.options.init_from))
+        self.record.save(folder / RECORD, init_from=public_name(self.options.init_from), step=step)
+
+    def _take_up_the_best(self) -> None:
+        """At the end of a stage, go on with the weights that measured best, where those are not the last."""
+        progress = self.progress
+        if progress.best_step in (0, progress.step):
+            return
+        best = Generator.from_pretrained(self.options.output_dir / f"{progress.stage}-best")
+        self.averaged.module.load_state_dict(best.state_dict())
+        self.progress = replace(progress, step=progress.best_step)
+        logger.info(
+            "%s stage: the weights of step %d are kept, as they measured best", progress.stage, progress.best_step
+        )
 
     def _show_samples(self, name: str) -> None:
         """Draw what the averaged generator makes of the first validation photos."""
