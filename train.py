@@ -20,7 +20,8 @@ from esrgan.hub.publish import Uploads
 from esrgan.images.reading import find_images
 from esrgan.images.resize import SCALE, shrink
 from esrgan.inference.device import keep_freed_memory
-from esrgan.training.datasets import Photos, Stream
+from esrgan.training.config import add_config, read_config
+from esrgan.training.datasets import Photos, Stream, spread
 from esrgan.training.duplicates import difference_hash, near_duplicates
 from esrgan.training.options import Options, add_options, add_recipe, taken
 from esrgan.training.recipes import RECIPES, Esrgan
@@ -37,6 +38,7 @@ def build_parser(recipe_name: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--recipe", choices=RECIPES, default="esrgan", help="where the defaults below come from")
+    add_config(parser)
     add_options(parser)
     add_recipe(parser, recipe_name, RECIPES[recipe_name])
     return parser
@@ -44,8 +46,15 @@ def build_parser(recipe_name: str) -> argparse.ArgumentParser:
 
 def parse(arguments: list[str] | None = None) -> tuple[Options, Esrgan]:
     """The options of the run, and the recipe with what the command line changes in it."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--recipe", choices=RECIPES, default="esrgan")
+    add_config(first)
+    if config := first.parse_known_args(arguments)[0].config:
+        try:
+            arguments = [*read_config(config), *arguments]
+        except TrainingError as error:
+            first.error(str(error))
     name = first.parse_known_args(arguments)[0].recipe
     parser = build_parser(name)
     namespace = parser.parse_args(arguments)
@@ -82,12 +91,12 @@ def main() -> int:
             image_column=options.image_column,
             species_column=options.species_column,
             max_samples=options.max_train_samples,
-            seed=recipe.seed,
+            seed=recipe.seed if options.data_seed is None else options.data_seed,
             streaming=options.streaming,
         )
         photos = Stream(rows, recipe.crop_size) if isinstance(rows, IterableDataset) else Photos(rows, recipe.crop_size)
         validation = find_images(options.validation_data_dir) if options.validation_data_dir else []
-        validation = validation[: options.max_validation_samples]
+        validation = spread(validation, options.max_validation_samples)
         hashes = [difference_hash(shrink(read_truth(path), SCALE)) for path in validation]
         if isinstance(photos, Photos):
             for trained, measured in near_duplicates(photos.hashes, hashes):

@@ -2,13 +2,16 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import pytest
 
 import train
+from esrgan.training.datasets import spread
 from esrgan.training.options import Options
 from esrgan.training.recipes import RECIPES, Esrgan, Paper
+from esrgan.training.records import RECORD, Record, describe
 
 
 def test_the_paper_recipe_is_the_papers() -> None:
@@ -85,3 +88,63 @@ def test_options_that_cannot_be_had_are_refused_in_a_sentence(
 def test_settings_that_make_no_sense_are_refused(changes, message) -> None:
     with pytest.raises(ValueError, match=message):
         Esrgan(**changes)
+
+
+START = ["--train_data_dir=photos", "--output_dir=out"]
+
+
+def test_a_file_gives_options_and_the_command_line_wins(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "recipe: paper\npsnr_steps: 7\nlearning_rate: 2e-5\nmixed_precision: no\nstreaming: true\npush_to_hub: false\n"
+        "species: null\nadversarial: wgan-gp\nseed: 4\n"
+    )
+    options, recipe = train.parse([*START, "--config", str(path), "--seed=5"])
+    assert recipe == Paper(psnr_steps=7, learning_rate=2e-5, adversarial="wgan-gp", seed=5)
+    assert options == dataclasses.replace(train.parse(START)[0], mixed_precision="no", streaming=True)
+    path.write_text("train_data_dir: other\noutput_dir: there\n")
+    assert train.parse([f"--config={path}"])[0].output_dir == Path("there")
+
+
+def test_what_a_run_records_gives_the_same_options_again(tmp_path: Path) -> None:
+    options, recipe = train.parse([*START, "--species=cat", "--crop_size=64", "--num_blocks=2", "--data_seed=0"])
+    accelerator = SimpleNamespace(num_processes=1, gradient_accumulation_steps=1)
+    photos = SimpleNamespace()
+    path = tmp_path / RECORD
+    Record(describe(recipe, options, photos, [], accelerator)).save(path, step=3)  # type: ignore[arg-type]
+    assert train.parse([*START, f"--config={path}"]) == (options, recipe)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("crop_sise: 3", "crop_sise is no option"),
+        ("- a\n- b", "must be a table of options"),
+        ("", "must be a table of options"),
+        ("{", "cannot be read"),
+        ("crop_size: [3, 4]", "crop_size must have one value"),
+        ("streaming: perhaps", "streaming must be true or false"),
+        ("crop_size: many", "invalid int value: 'many'"),
+        ("logging_steps: 0", "--logging_steps 0: must be at least 1"),
+        ("[" * 100_000, "cannot be read"),
+    ],
+)
+def test_a_file_of_options_that_is_wrong_is_refused_in_a_sentence(
+    tmp_path: Path, content: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    with pytest.raises(SystemExit):
+        train.parse([*START, f"--config={path}"])
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    with pytest.raises(SystemExit):
+        train.parse([*START, f"--config={path}.not"])
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_few_validation_photos_are_spread_over_all() -> None:
+    paths = [Path(f"{kind}/{index}") for kind in ("cat", "dog", "fox") for index in range(10)]
+    assert [path.parent.name for path in spread(paths, 3)] == ["cat", "dog", "fox"]
+    assert spread(paths, 30) == spread(paths, 99) == paths
+    assert len(set(spread(paths, 16))) == 16
+    assert spread([], 3) == []

@@ -18,6 +18,7 @@ from kill_and_resume import contents, differences, environment, make_photos
 from PIL import Image
 from safetensors.torch import load_file
 
+from esrgan import Generator
 from esrgan.errors import TrainingError
 from esrgan.training import time_limit, trainer
 from esrgan.training.checkpoints import Checkpoints, Progress, read
@@ -196,6 +197,7 @@ def test_names_that_no_checkpoint_has_are_passed_over(run: Path) -> None:
     found = checkpoints.find("latest")
     assert found
     assert found.progress.folder_name == "psnr-000006"
+    assert checkpoints.find("psnr-000004") == read(folder / "psnr-000004")
     with pytest.raises(TrainingError, match=r"progress\.json is of psnr step 6"):
         checkpoints.find(str(folder / "psnr-²"))
 
@@ -429,3 +431,20 @@ def test_a_best_that_is_of_steps_taken_back_is_forgotten(run: Path, resume: Call
     path.write_text(json.dumps({**json.loads(path.read_text()), "best": 99.0, "best_step": 2}))
     assert resume() == (0, "")
     assert read(run / "checkpoints" / "psnr-000006").progress.best_step == 6
+
+
+def test_settings_that_cannot_act_are_named(
+    tmp_path: Path, train_here: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    Generator(num_blocks=1, num_features=8, growth_channels=4).save_pretrained(tmp_path / "given")
+    more = (
+        "--psnr_steps=1",
+        "--gan_steps=0",
+        f"--init_from={tmp_path / 'given'}",
+        "--num_blocks=3",
+        "--lr_warmup_steps=5",
+    )
+    assert train_here(tmp_path / "run", *more) == (0, "")
+    assert f"--num_blocks 3: of no effect, as {tmp_path / 'given'} has 1" in caplog.text
+    assert "--lr_warmup_steps 5: the psnr stage of 1 steps ends before it" in caplog.text
+    assert "num_features" not in caplog.text

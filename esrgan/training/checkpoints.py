@@ -120,7 +120,7 @@ class Checkpoints:
         """The checkpoint to resume from, if any.
 
         Args:
-            wanted: a checkpoint's folder, `latest`, or None to begin anew.
+            wanted: a checkpoint's folder, the name of one of this run's, `latest`, or None to begin anew.
 
         Raises:
             TrainingError: it is not there or damaged; or none is wanted, and a new run would mix with what is there.
@@ -136,7 +136,8 @@ class Checkpoints:
         if wanted == "latest" and not found:
             logger.warning("%s: no checkpoint yet, beginning anew", self.folder)
             return None
-        path = found[-1] if wanted == "latest" else Path(wanted)
+        by_name = [path for path in found if path.name == wanted]
+        path = found[-1] if wanted == "latest" else (by_name or [Path(wanted)])[0]
         try:
             return read(path)
         except (OSError, ValueError) as error:

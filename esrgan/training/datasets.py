@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,12 @@ def _read(content: str | bytes, name: str) -> bytes:
             return bytes(file.read())
     except (OSError, ValueError, KeyError) as error:
         raise ImageError(f"{name}: cannot be read ({error}).") from error
+
+
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """As many of the paths, evenly spread, so that of folders of several species none is taken alone."""
+    count = min(count, len(paths))
+    return [paths[index * len(paths) // count] for index in range(count)]
 
 
 class Photos:

@@ -17,10 +17,16 @@ DATA, RUN, HUB = GROUPS
 
 
 def option(
-    group: str, default: Any, meaning: str, *, metavar: str | None = None, choices: tuple[str, ...] | None = None
+    group: str,
+    default: Any,
+    meaning: str,
+    *,
+    metavar: str | None = None,
+    choices: tuple[str, ...] | None = None,
+    minimum: int = 1,
 ) -> Any:
     """A dataclass field with the group of options it is shown in, its meaning, and what it may be."""
-    metadata = {"group": group, "meaning": meaning, "metavar": metavar, "choices": choices}
+    metadata = {"group": group, "meaning": meaning, "metavar": metavar, "choices": choices, "minimum": minimum}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -45,9 +51,10 @@ class Options:
         DATA, None, "that column (default: the one that holds the name)", metavar="NAME"
     )
     max_train_samples: int | None = option(DATA, None, "pick that many photos at random")
+    data_seed: int | None = option(DATA, None, "decides which (default: --seed)", minimum=0)
     streaming: bool = option(DATA, False, "read photos as needed; for sets beyond the disk")
     validation_data_dir: Path | None = option(DATA, None, "folder of photos to measure on")
-    max_validation_samples: int = option(DATA, 16, "the first N")
+    max_validation_samples: int = option(DATA, 16, "as many of them, spread over all")
     output_dir: Path = option(RUN, NEEDED, "gets weights, checkpoints, curves")
     init_from: str | None = option(RUN, None, f"start weights: {MODEL}", metavar="SOURCE")
     resume_from_checkpoint: str | None = option(RUN, None, "'latest', or a checkpoint folder", metavar="WHICH")
@@ -77,8 +84,8 @@ class Options:
             raise ValueError("give one of --train_data_dir and --dataset_name")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if type(value) is int and value < 1:
-                raise ValueError(f"--{field.name} {value}: must be at least 1")
+            if type(value) is int and value < field.metadata["minimum"]:
+                raise ValueError(f"--{field.name} {value}: must be at least {field.metadata['minimum']}")
         if self.time_limit is not None:
             try:
                 parse_duration(self.time_limit)

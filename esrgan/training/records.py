@@ -21,6 +21,19 @@ from .options import Options
 from .recipes import Esrgan
 
 RECORD = "recipe.json"
+# What it says that is no option.
+RECORDED = (
+    "effective_batch_size",
+    "data",
+    "photos",
+    "photos_fingerprint",
+    "validation_photos",
+    "validation_fingerprint",
+    "fitted_stages",
+    "extensions",
+    "segments",
+    "step",
+)
 # Settings that a resumed run may change.
 FREE = ("dataloader_num_workers", "psnr_learning_rate", "learning_rate", "discriminator_learning_rate")
 PRECISIONS = {"no": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -126,6 +139,7 @@ def describe(
         "image_column": options.image_column,
         "species": options.species,
         "species_column": options.species_column,
+        "data_seed": options.data_seed,
         "photos": len(photos) if isinstance(photos, Photos) else None,
         "photos_fingerprint": photos.fingerprint if isinstance(photos, Photos) else None,
         "validation_photos": len(validation),

@@ -164,11 +164,9 @@ class Trainer:
         if recipe.gan_steps:
             perceptual_loss(recipe.perceptual_layers)  # what it lacks is better known now than after the first stage
         set_seed(recipe.seed)
-        if options.init_from:
-            generator = load(options.init_from)
-            self.recipe = recipe = replace(recipe, **generator.config)  # type: ignore[arg-type]
-        else:
-            generator = Generator(recipe.num_blocks, recipe.num_features, recipe.growth_channels)
+        self._warn_of_a_long_warmup()
+        generator = self._start_weights()
+        recipe = self.recipe
         generator.train().to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = average(recipe, generator)
         self.accelerator.register_for_checkpointing(self.averaged)
@@ -267,6 +265,25 @@ class Trainer:
             return found.record.recipe(type(self.recipe))
         except ValueError as error:
             raise self.checkpoints.refusal(found.path, ValueError(f"{RECORD} is damaged ({error})")) from error
+
+    def _start_weights(self) -> Generator:
+        """The generator to begin with; given weights bring their architecture, and the recipe takes it over."""
+        recipe, given = self.recipe, self.options.init_from
+        if not given:
+            return Generator(recipe.num_blocks, recipe.num_features, recipe.growth_channels)
+        generator = load(given)
+        for name, value in generator.config.items():
+            wanted = getattr(recipe, name)
+            if wanted not in (value, getattr(type(recipe), name)):
+                logger.warning("--%s %d: of no effect, as %s has %d", name, wanted, given, value)
+        self.recipe = replace(recipe, **generator.config)  # type: ignore[arg-type]
+        return generator
+
+    def _warn_of_a_long_warmup(self) -> None:
+        warmup = self.recipe.lr_warmup_steps
+        for name, steps in self._steps.items():
+            if 0 < steps <= warmup and not self.options.time_limit:
+                logger.warning("--lr_warmup_steps %d: the %s stage of %d steps ends before it", warmup, name, steps)
 
     def _say_what_runs(self) -> None:
         recipe, accelerator, segment = self.recipe, self.accelerator, self.record.segments[-1]
