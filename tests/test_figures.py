@@ -11,6 +11,7 @@ from PIL import Image
 from esrgan.evaluation.plots import CROP, FONT, draw_differences, draw_plate, fitted, hardest_crop
 from esrgan.evaluation.study import Evaluation, bicubic, evaluate, read_truth
 from esrgan.images.resize import shrink
+from esrgan.training.history import History
 
 BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
 
@@ -82,3 +83,38 @@ def test_the_title_over_a_panel_stays_within_it(tmp_path: Path, monkeypatch: pyt
     assert left.x1 < right.x0
     assert left.x0 >= 0
     assert right.x1 <= figure.bbox.x1
+
+
+def test_curves_show_every_term_and_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    savefig = Figure.savefig
+
+    def save(figure: Figure, *arguments: object, **more: object) -> None:
+        drawn.append(figure)
+        savefig(figure, *arguments, **more)
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    history = History(
+        tmp_path, [{"stage": "psnr", "step": step, "pixel": 0.1, "learning_rate": 1e-4} for step in (1, 2)]
+    )
+    history.write()
+    losses = {"pixel": 0.1, "perceptual": 5.0, "generator": 5.1, "discriminator": 0.7}
+    history.add({"stage": "gan", "step": 1, **losses, "validation_psnr_y": 29.0, "validation_lpips": 0.2})
+    history.write()
+    shown = [
+        {
+            axes.get_title(): {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+            for axes in figure.axes
+        }
+        for figure in drawn
+    ]
+    assert shown[0] == {"L1 stage: pixel loss": {"L1": [[1, 0.1], [2, 0.1]]}}
+    assert list(shown[1]) == [
+        "L1 stage: pixel loss",
+        "G and D loss",
+        "terms of the losses",
+        "validation PSNR-Y, dB",
+        "validation LPIPS",
+    ]
+    assert shown[1]["terms of the losses"] == {"pixel": [[1, 0.1]], "perceptual": [[1, 5.0]]}
+    assert shown[1]["validation LPIPS"] == {"generator": [[3, 0.2]]}

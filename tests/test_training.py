@@ -353,8 +353,12 @@ def test_two_processes_follow_the_loss_path_of_one(
     assert_same_gradients(one, two)
 
 
-def test_two_machines_share_a_run_that_chooses_its_precision_itself(photos: Path, tmp_path: Path) -> None:
-    command = [option for option in arguments(photos, tmp_path / "run", *PSNR) if "mixed_precision" not in option]
+def test_two_machines_share_a_run_its_precision_its_best_and_its_end(photos: Path, tmp_path: Path) -> None:
+    """Only the first measures, and knows of itself what is best and when to end."""
+    more = (f"--validation_data_dir={photos}", "--max_validation_samples=1", "--validation_steps=1")
+    more += ("--psnr_steps=99", "--gan_steps=0", "--psnr_learning_rate=0", "--early_stopping_patience=12")
+    more += ("--time_limit=1h",)
+    command = [option for option in arguments(photos, tmp_path / "run", *more) if "mixed_precision" not in option]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1"]
@@ -369,6 +373,8 @@ def test_two_machines_share_a_run_that_chooses_its_precision_itself(photos: Path
         told = node.communicate(timeout=300)[1]
         assert node.returncode == 0, told.decode()[-3000:]
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["effective_batch_size"] == 6
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["fitted_stages"] == ["psnr"]
+    assert checkpoints(tmp_path / "run")[-1] == "psnr-000013"
     assert list((tmp_path / "run").glob("checkpoints/psnr-*/random_states_1.pkl"))
 
 

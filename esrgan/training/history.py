@@ -10,6 +10,8 @@ from ..files import replacing
 Row = dict[str, Any]
 
 HISTORY = "history.csv"
+TERMS = "terms of the losses"
+NO_TERMS = ("stage", "step", "learning_rate", "generator", "discriminator", "bicubic_psnr_y")
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -75,16 +77,9 @@ class History:
     def _draw(self, path: Path) -> None:
         from matplotlib.figure import Figure
 
-        psnr_stage = [row for row in self.rows if row["stage"] == "psnr"]
-        gan_stage = [row for row in self.rows if row["stage"] == "gan"]
-        panels = [("validation PSNR-Y, dB", self.rows, {"validation_psnr_y": "generator", "bicubic_psnr_y": "bicubic"})]
-        if gan_stage:
-            panels.insert(0, ("generator loss", gan_stage, {"generator": "G"}))
-            panels.insert(0, ("G and D loss", gan_stage, {"generator": "G", "discriminator": "D"}))
-        if psnr_stage:
-            panels.insert(0, ("L1 stage: pixel loss", psnr_stage, {"pixel": "L1"}))
+        panels = self._panels()
         figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
-        offset = max((row["step"] for row in psnr_stage), default=0)
+        offset = max((row["step"] for row in self.rows if row["stage"] == "psnr"), default=0)
         for axes, (title, rows, columns) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             for column, label in columns.items():
                 points = [
@@ -97,4 +92,19 @@ class History:
             axes.set(title=title, xlabel="step")
             axes.grid(alpha=0.3)
             axes.legend()
+            if title == TERMS:
+                axes.set_yscale("log")
         figure.savefig(path, dpi=110, format="png")
+
+    def _panels(self) -> list[tuple[str, list[Row], dict[str, str]]]:
+        """Title, rows and labelled columns of each panel that there is something for."""
+        psnr, gan = ([row for row in self.rows if row["stage"] == stage] for stage in ("psnr", "gan"))
+        terms = {key: key for row in gan for key in row if key not in NO_TERMS and not key.startswith("validation_")}
+        panels = [
+            ("L1 stage: pixel loss", psnr, {"pixel": "L1"}),
+            ("G and D loss", gan, {"generator": "G", "discriminator": "D"}),
+            (TERMS, gan, terms),
+            ("validation PSNR-Y, dB", self.rows, {"validation_psnr_y": "generator", "bicubic_psnr_y": "bicubic"}),
+            ("validation LPIPS", self.rows, {"validation_lpips": "generator"}),
+        ]
+        return [panel for panel in panels if any(column in row for row in panel[1] for column in panel[2])]
