@@ -16,13 +16,14 @@ import gradio as gr
 
 from esrgan import EsrganError
 from esrgan.evaluation.study import PROTOCOL
-from esrgan.images.reading import EXAMPLES
+from esrgan.images.reading import EXAMPLES, MAX_PIXELS
 from esrgan.models.source import MODEL
 from esrgan.page import zero_gpu
-from esrgan.page.batch_tab import add_batch_tab
+from esrgan.page.batch_tab import BatchTab
 from esrgan.page.inputs import Page
-from esrgan.page.jobs import COMPARE_PIXELS, RESERVED, UPSCALE_PIXELS, Studio, load_models
-from esrgan.page.photo_tab import Job, add_photo_tab
+from esrgan.page.jobs import RESERVED, Studio, error_name, load_models
+from esrgan.page.limits import PROMPT_SECONDS
+from esrgan.page.photo_tab import Job, PhotoTab
 from esrgan.page.study_tab import add_study_tab
 from esrgan.page.uploads import claim_folder, keep_clean
 from esrgan.page.wording import tell_comparison, tell_upscale
@@ -42,7 +43,8 @@ photo. Answers the metrics (psnr_y and psnr_rgb in dB, ssim_y, lpips) of each wa
 as PNG, and the verdict in words. Detail runs from 0, the most exact pixels, to 1, the crispest texture."""
 UPSCALE_API = """Enlarge a photo by 4 by bicubic and by each model. Answers the metrics (psnr_y and psnr_rgb in dB,
 ssim_y, lpips) of each result, shrunk back, against the photo, and of the two models against one another, the pictures
-as PNG, and a sentence about them. Detail runs from 0, the most exact pixels, to 1, the crispest texture."""
+as PNG, and a sentence about them. Detail runs from 0, the most exact pixels, to 1, the crispest texture. Part is left,
+top, right, bottom in pixels; by default all of a photo that does not take long, and else its middle."""
 ABOUT = f"""
 **PSNR** says how close a picture comes to the original: how far its pixels are off on average, in decibels (dB). More
 is better. One dB more is a fifth less squared error; less than 0.1 dB nobody sees. PSNR-Y looks at brightness alone, as
@@ -59,8 +61,9 @@ alone what your photo shows. Whether the detail it added is true, no number can 
 The models learned from a small stand-in for the photo collection of the research paper behind them.
 """
 FOOTER = f"""PSNR-Y: 8-bit BT.601 luma, peak 255, 4 pixels shaved off each side, shrunk by Pillow's bicubic. \
-Limits: {COMPARE_PIXELS / 1e6:g} megapixels to compare, {UPSCALE_PIXELS / 1e6:g} to upscale, {MAX_FILE_SIZE[:-2]} MB \
-a file. Photos and results are deleted after an hour. Code and models: Apache 2.0. Examples: public domain or CC0."""
+A photo that would take longer than {PROMPT_SECONDS} seconds is made smaller to compare, and of one to upscale the \
+middle is taken; the result says so. Limits: {MAX_PIXELS / 1e6:g} megapixels and {MAX_FILE_SIZE[:-2]} MB a file. \
+Photos and results are deleted after an hour. Code and models: Apache 2.0. Examples: public domain or CC0."""
 
 THEME = gr.themes.Default(primary_hue="emerald", neutral_hue="stone", font=["system-ui", "sans-serif"]).set(
     button_primary_background_fill="*primary_700",
@@ -89,19 +92,31 @@ logger = logging.getLogger("esrgan")
 
 def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
     """The page; `notes` are shown on top."""
-    ways = ("bicubic", *studio.models)
+    compared = ("original", *studio.ways, "map")
     jobs = (
         Job(
             "Compare",
             COMPARE_HINT,
             COMPARE_API,
             studio.compare,
+            studio.compared_pixels,
             tell_comparison,
-            ways=("original", *ways, "map"),
-            maps=tuple(f"error_{way}" for way in ways),
+            saved=compared,
+            shown=(*compared, *map(error_name, studio.ways)),
             detail=0,
         ),
-        Job("Upscale", UPSCALE_HINT, UPSCALE_API, studio.upscale, tell_upscale, ways=ways, maps=(), detail=0.8),
+        Job(
+            "Upscale",
+            UPSCALE_HINT,
+            UPSCALE_API,
+            studio.upscale,
+            studio.upscaled_pixels,
+            tell_upscale,
+            saved=studio.ways,
+            shown=studio.ways,
+            detail=0.8,
+            has_parts=True,
+        ),
     )
     gr.set_static_paths([EXAMPLES])
     with Page(title="Sharper animals", analytics_enabled=False) as page:
@@ -109,8 +124,8 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
         for note in notes:
             gr.Markdown(f"⚠️ {note}", elem_classes="note")
         for job in jobs:
-            add_photo_tab(studio, job)
-        add_batch_tab(studio)
+            PhotoTab(studio, job)
+        BatchTab(studio)
         add_study_tab()
         with gr.Accordion("About the numbers and the models", open=False):
             gr.Markdown(ABOUT)

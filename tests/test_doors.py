@@ -24,10 +24,13 @@ from esrgan.page.uploads import MARK, claim_folder, delete_old, is_own, keep_cle
 
 META = {"_type": "gradio.FileData"}
 JSON = {"Content-Type": "application/json"}
+EXAMPLE = {"path": str(EXAMPLES / "cat_chelsea.png"), "meta": META}
 
 
-def join(url: str, endpoint: str, data: Any) -> str:
-    """The address of the stream in which a call by plain HTTP will be answered."""
+def join(url: str, endpoint: str, data: list) -> str:
+    """The address of the stream in which a call by plain HTTP will be answered; of no part unless it says so."""
+    if endpoint == "upscale" and len(data) == 2:
+        data = [*data, ""]
     call = f"{url}/gradio_api/call/{endpoint}"
     asked = httpx.post(call, content=json.dumps({"data": data}), headers=JSON, timeout=60)
     return f"{call}/{asked.json()['event_id']}"
@@ -111,6 +114,16 @@ def test_no_way_in_beside_the_endpoints(server: Server, outside: dict[str, Path]
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.parametrize("junk", [0, "x", None, [None], {"path": 5}], ids=repr)
+def test_no_function_of_the_page_answers_with_a_traceback(server: Server, junk: Any) -> None:
+    config = httpx.get(f"{server.url}/config").json()
+    for function in config["dependencies"]:
+        asked = {"data": [junk] * len(function["inputs"]), "fn_index": function["id"], "session_hash": "x"}
+        answer = httpx.post(f"{server.url}/gradio_api/run/predict", json={**asked, "event_data": junk})
+        assert answer.status_code == 200 or answer.json()["error"] is not None, function
+    assert "Traceback" not in server.log.read_text()
+
+
 WRONG = ["x", 5, [None], [{}], {}, {"path": None}, {"path": 5}, {"path": ""}, {"path": "a\0b"}, {"path": "x" * 10_000}]
 
 
@@ -129,10 +142,18 @@ def test_a_detail_of_a_wrong_shape_gets_a_sentence(server: Server, detail: Any) 
         assert "must be a number from 0 to 1" in refused(server, endpoint, [value, detail])
 
 
-@pytest.mark.parametrize("data", [[], [None], [None, 0, 1, 2]])
+@pytest.mark.parametrize(
+    "part", [None, 5, [], "x", "1, 2, 3", "0, 0, 0, 0", "0, 0, 1000, 10", "-1, 0, 50, 50", "9" * 5000]
+)
+def test_a_part_that_is_none_gets_a_sentence(server: Server, part: Any) -> None:
+    assert refused(server, "upscale", [EXAMPLE, 0, part]).startswith("Part ")
+
+
+@pytest.mark.parametrize("data", [[], [None], [None, 0, "", 2]])
 def test_missing_and_further_values_are_counted(server: Server, data: list) -> None:
-    for endpoint in ("compare", "upscale", "batch"):
+    for endpoint in ("compare", "batch"):
         assert refused(server, endpoint, data).startswith(f"{len(data)} values were sent where 2 are expected")
+    assert refused(server, "upscale", data).endswith("where 3 are expected (your photo, detail, part).")
 
 
 def test_examples_are_let_in_and_dots_before_a_name_do_no_harm(server: Server) -> None:
@@ -225,10 +246,10 @@ def test_a_place_where_no_folder_can_be_made_is_one_sentence(
 class Endless(Studio):
     """Works on `upscale` until it is stopped."""
 
-    def upscale(self, path: Path, detail: float) -> Iterator[Step]:
+    def upscale(self, path: Path, detail: float, part: str = "") -> Iterator[Step]:
         for tile in itertools.count():
             time.sleep(0.01)
-            yield Step(0.5, f"tile {tile}", {})
+            yield Step(0.5, f"tile {tile}")
 
 
 @pytest.fixture
@@ -239,9 +260,6 @@ def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
     yield url.rstrip("/")
     page.close(verbose=False)
-
-
-EXAMPLE = {"path": str(EXAMPLES / "cat_chelsea.png"), "meta": META}
 
 
 def test_five_programs_that_ask_and_do_not_listen_hold_nobody_up(endless: str) -> None:
@@ -267,7 +285,7 @@ def test_who_listens_is_answered_however_long_it_takes(
     endless: str, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("esrgan.page.listeners.PATIENCE", 1)
-    body = {"data": [EXAMPLE, 0], "session_hash": "visitor"}
+    body = {"data": [EXAMPLE, 0, ""], "session_hash": "visitor"}
     asked = httpx.post(f"{endless}/gradio_api/call/upscale", json=body).json()
     with httpx.stream("GET", f"{endless}/gradio_api/{stream.format(**asked)}", timeout=60) as answer:
         assert any("tile 300" in line for line in answer.iter_lines())

@@ -64,9 +64,9 @@ def test_an_assistant_compares_and_upscales_a_photo_it_sends(tmp_path: Path) -> 
     assert "private.png" not in [path.name for path in served]
 
     assert [tool.name for tool in tools] == ["compare", "upscale"]
-    for tool in tools:
+    for tool, further in zip(tools, ((), ("part",)), strict=True):
         assert tool.inputSchema["required"] == ["photo"]
-        assert tool.inputSchema["properties"].keys() == {"photo", "detail"}
+        assert tool.inputSchema["properties"].keys() == {"photo", "detail", *further}
         assert "data URL" in tool.inputSchema["properties"]["photo"]["description"]
         assert "exact pixels" in tool.inputSchema["properties"]["detail"]["description"]
 

@@ -156,7 +156,7 @@ def test_the_bundle_alone_serves_the_models_of_the_hub(published: Hub, tmp_path:
 
 @pytest.mark.skipif(hasattr(zero_gpu.spaces, "GPU"), reason="the package spaces is installed")
 def test_the_folder_spaces_alone_lends_no_gpu() -> None:
-    code = "import spaces, esrgan.page.zero_gpu as z; assert not hasattr(spaces, 'GPU'); assert z.on_gpu(len) is len"
+    code = "import spaces, esrgan.page.zero_gpu as z; assert not hasattr(spaces, 'GPU'); assert z.on_gpu(id, id) is id"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -166,11 +166,12 @@ def test_a_gpu_is_asked_for_by_the_pixels(tmp_path: Path) -> None:
         return tmp_path / name
 
     small, large = saved("small.png", 100, 100), saved("large.png", 2000, 1500)
-    assert zero_gpu.duration(small, 0.5) == 15
-    assert zero_gpu.duration(large, 0.5) == 45
-    assert zero_gpu.duration([small, large, large]) == 75
-    assert zero_gpu.duration([large] * 50) == 120
+    studio = Studio({})
+    assert zero_gpu.duration(studio.compared_pixels(small)) == 15
+    assert zero_gpu.duration(studio.compared_pixels(large)) == 15 + 6  # 3 megapixels, shrunk by 4 before
+    assert zero_gpu.duration(studio.upscaled_pixels(small, 0.5)) == 15
+    assert zero_gpu.duration(studio.upscaled_pixels(large, 0.5, "500, 0, 1500, 1000")) == 15 + 30
+    assert zero_gpu.duration(50 * studio.compared_pixels(large)) == 120
     (tmp_path / "text.png").write_text("no photo")
-    for nothing in (tmp_path / "missing.png", tmp_path / "text.png", []):
-        assert zero_gpu.duration(nothing) == 15
-    assert zero_gpu.duration(Image.new("L", (1000, 1000)), (0, 0, 8, 8), 0.5) == 25
+    for nothing in (tmp_path / "missing.png", tmp_path / "text.png"):
+        assert studio.compared_pixels(nothing) == studio.upscaled_pixels(nothing, 0.5) == 0

@@ -26,15 +26,15 @@ def test_what_a_job_takes_follows_from_the_one_before(studio: Studio, tmp_path: 
     stopped = studio.compare(square, 0)
     assert [next(stopped).seconds for _ in range(3)] == [None] * 3
     stopped.close()
-    assert studio.pace is None
+    assert not studio.limits.is_measured
 
     studio.warm_up(square)
-    pace = studio.pace
-    assert pace
+    assert studio.limits.is_measured
+    pace = studio.limits.pace
     assert next(studio.compare(wide, 0)).seconds == pytest.approx(pace * 128 * 64)
     assert next(studio.upscale(square, 0)).seconds == pytest.approx(pace * 256 * 256)
     list(studio.compare(noise(tmp_path / "tiny.png", 40, 40), 0))
-    assert studio.pace == pace
+    assert studio.limits.pace == pace
 
     steps = list(studio.batch([square, tmp_path / "text.png", wide], 0))
     assert steps[0][1].seconds == pytest.approx(pace * (64 * 64 + 128 * 64))
@@ -59,4 +59,4 @@ def test_what_a_job_takes_follows_from_the_one_before(studio: Studio, tmp_path: 
 def test_the_time_left_is_told_by_earlier_jobs_and_then_by_this_one(
     done: float, expected: float | None, after: float, told: str
 ) -> None:
-    assert tell_progress(Step(done, "Tile", {}, seconds=expected), after) == f"## Working on it …\nTile{told}"
+    assert tell_progress(Step(done, "Tile", seconds=expected), after) == f"## Working on it …\nTile{told}"

@@ -103,6 +103,12 @@ def _without_damaged_notes(content: bytes) -> bytes:
     return b"".join(kept)
 
 
+def read_size(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Width and height as the file's header has them, not turned upright; arguments and errors as for `opened`."""
+    with opened(source, name, max_pixels) as image:
+        return image.size
+
+
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
     """What Pillow raises at damage, and it may be nearly anything, becomes an `ImageError`; for calls of Pillow alone.

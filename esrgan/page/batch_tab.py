@@ -3,7 +3,6 @@
 import time
 import zipfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ import gradio as gr
 from ..evaluation.plots import draw_differences
 from ..evaluation.study import Evaluation, Scores
 from ..images.reading import write_image
-from .controls import FAILED, MODELS, PROMPT, QUIET, STOPPED, Answer, Visit, add_controls, check_detail
+from .controls import QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import failure, refusing
-from .jobs import Studio
+from .jobs import Step, Studio
 from .listeners import heard
 from .uploads import make_folder
-from .wording import WORKING, tell_batch, tell_progress
+from .wording import tell_batch, tell_progress
 from .zero_gpu import on_gpu
 
 MOST_PHOTOS = 50
@@ -30,114 +29,122 @@ as CSV, and the tables."""
 Photos = list[dict[str, Any]] | None
 
 
-def asked(photos: Photos, detail: float) -> tuple[tuple[str, ...], float]:
-    """A job by its inputs, as the page sends them."""
-    return tuple(photo["path"] for photo in photos or []), detail
+class Collected:
+    """What the photos of a batch have given so far, in a folder and its zip."""
+
+    def __init__(self, ways: tuple[str, ...]) -> None:
+        self.folder = make_folder()
+        self.archive = self.folder / "sharper-animals.zip"
+        self.names: list[str] = []
+        self.shown: list[tuple[str, str]] = []
+        self.problems: list[str] = []
+        self.scores: dict[str, list[Scores]] = {way: [] for way in ways}
+
+    def add(self, photo: Path, step: Step, zipped: zipfile.ZipFile) -> None:
+        """Take what a photo's last step has."""
+        if step.problem:
+            self.problems.append(step.problem)
+        if not step.figures:
+            return
+        name = f"{len(self.names) + len(self.problems) + 1:02d}-{photo.stem}"
+        for way, picture in step.results.items():
+            self.scores[way].append(step.figures[way])
+            if way != "bicubic":
+                path = self.folder / f"{name}-{way}.png"
+                write_image(picture, path)
+                zipped.write(path, path.name)
+        self.names.append(name)
+        self.shown.append((str(self.folder / f"{name}-dogs.png"), name))
+
+    def finish(self, zipped: zipfile.ZipFile) -> tuple[Evaluation, Path]:
+        """The figures over all photos, and a chart of them."""
+        evaluation = Evaluation(self.names, self.scores, [("mixed", "dogs")])
+        chart = self.folder / "differences.png"
+        draw_differences(evaluation, chart)
+        zipped.write(chart, chart.name)
+        zipped.writestr("scores.csv", evaluation.csv())
+        return evaluation, chart
 
 
-def add_batch_tab(studio: Studio) -> None:
-    """Add it to the page."""
-    with gr.Tab("Batch"):
-        gr.Markdown(HINT)
-        with gr.Row():
-            with gr.Column(scale=2, min_width=280):
-                photos = gr.File(label="Your photos", file_count="multiple", height=260)
-                detail, button, stop = add_controls(studio, "Compare all", 0)
-            with gr.Column(scale=3, min_width=280, elem_classes="result"):
-                verdict = gr.Markdown(WAITING)
-                so_far = gr.Gallery(label="Dogs, so far", columns=3, format="png", interactive=False, visible=False)
-                with gr.Column(visible=False) as details:
-                    chart = gr.Image(
-                        label="Photo by photo",
-                        format="png",
-                        interactive=False,
-                        buttons=["download", "fullscreen"],
-                        alt_text="Chart",
-                    )
-                    gallery = gr.Gallery(label="Dogs", columns=3, format="png", interactive=False)
-                    archive = gr.DownloadButton("Save all pictures and figures (zip)")
-                    tables = gr.Markdown(elem_classes="figures")
-    finished = gr.State([])
-    visit = gr.State(Visit())
-    work = on_gpu(studio.batch)
+class BatchTab:
+    """The tab: made inside a page's blocks, it adds itself to them."""
 
-    def unfinished(words: str, shown: Any) -> Answer:
-        return words, None, None, None, None, gr.Column(visible=False), shown
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.work = on_gpu(studio.batch, lambda paths, _: sum(map(studio.compared_pixels, paths)))
+        with gr.Tab("Batch"):
+            gr.Markdown(HINT)
+            with gr.Row():
+                with gr.Column(scale=2, min_width=280):
+                    self.photos = gr.File(label="Your photos", file_count="multiple", height=260)
+                    self.detail, self.button, self.stop = add_controls(studio, "Compare all", 0)
+                with gr.Column(scale=3, min_width=280, elem_classes="result"):
+                    self._add_outputs()
+        self._wire()
 
-    def answers(photos: Photos, detail: float) -> Iterator[Answer]:
+    def _add_outputs(self) -> None:
+        self.verdict = gr.Markdown(WAITING)
+        self.so_far = gr.Gallery(label="Dogs, so far", columns=3, format="png", interactive=False, visible=False)
+        with gr.Column(visible=False) as self.details:
+            self.chart = gr.Image(
+                label="Photo by photo",
+                format="png",
+                interactive=False,
+                buttons=["download", "fullscreen"],
+                alt_text="Chart",
+            )
+            self.gallery = gr.Gallery(label="Dogs", columns=3, format="png", interactive=False)
+            self.archive = gr.DownloadButton("Save all pictures and figures (zip)")
+            self.tables = gr.Markdown(elem_classes="figures")
+        self.finished = gr.State([])
+
+    def _wire(self) -> None:
+        told = [self.verdict, self.chart, self.gallery, self.archive, self.tables]
+        emptied = {self.details: lambda: gr.Column(visible=False), self.finished: list}
+        work = Work(
+            [self.photos, self.detail],
+            self.answers,
+            [*told, self.details, self.finished],
+            self.nothing,
+            self.verdict,
+            emptied,
+        )
+        work.expose(self._endpoint(), told, DESCRIPTION)
+        for done in work.wire({self.button.click: SCROLL}, self.stop, gr.State(Visit())):
+            done.success(
+                lambda told: gr.Image(alt_text="".join(told.splitlines()[1:2])), self.verdict, self.chart, **QUIET
+            )
+        self.finished.change(lambda shown: gr.Gallery(shown, visible=bool(shown)), self.finished, self.so_far, **QUIET)
+
+    @staticmethod
+    def describe(told: str) -> gr.Image:
+        """The chart in words, for who does not see it: the verdict's sentence below its headline."""
+        return gr.Image(alt_text="".join(told.splitlines()[1:2]))
+
+    def _endpoint(self) -> Any:
+        def batch(photos: Photos, detail: float) -> Iterator[Answer]:
+            yield from (answer[:-2] for answer in self.answers(photos, detail))
+
+        batch._mcp_type = "none"  # type: ignore[attr-defined]  # Gradio's MCP tools take no lists of files
+        return batch
+
+    def nothing(self, words: str, shown: Any = None) -> Answer:
+        """An answer without results; what is finished goes on being shown if nothing else is."""
+        return words, None, None, None, None, gr.Column(visible=False), gr.skip() if shown is None else shown
+
+    def answers(self, photos: Photos, detail: float) -> Iterator[Answer]:
+        """What the tab shows of each step."""
         check_detail(detail)
-        paths = [Path(photo["path"]) for photo in photos or [] if photo["path"]]
+        paths = [Path(photo["path"]) for photo in photos or []]
         if not 0 < len(paths) <= MOST_PHOTOS:
             raise failure(f"{len(paths)} photos: choose 1 to {MOST_PHOTOS}.")
-        started, folder = time.monotonic(), make_folder()
-        chart_file, zip_file = folder / "differences.png", folder / "sharper-animals.zip"
-        names: list[str] = []
-        shown: list[tuple[str, str]] = []
-        problems: list[str] = []
-        scores: dict[str, list[Scores]] = {way: [] for way in ("bicubic", *studio.models)}
-        with refusing(), zipfile.ZipFile(zip_file, "w") as zipped:
-            for photo, step in heard(work(paths, detail)):
-                if step.problem:
-                    problems.append(step.problem)
-                if step.figures:
-                    names.append(f"{len(names) + len(problems) + 1:02d}-{photo.stem}")
-                    for way in studio.models:
-                        path = folder / f"{names[-1]}-{way}.png"
-                        write_image(step.pictures[way], path)
-                        zipped.write(path, path.name)
-                    shown.append((str(folder / f"{names[-1]}-dogs.png"), names[-1]))
-                    for way, found in scores.items():
-                        found.append(step.figures[way])
-                yield unfinished(tell_progress(step, time.monotonic() - started), list(shown))
-            if not names:
-                raise failure(" ".join(problems[:3]))
-            evaluation = Evaluation(names, scores, [("mixed", "dogs")])
-            draw_differences(evaluation, chart_file)
-            zipped.write(chart_file, chart_file.name)
-            zipped.writestr("scores.csv", evaluation.csv())
-        told, rows = tell_batch(evaluation, problems)
-        yield told, str(chart_file), shown, str(zip_file), rows, gr.Column(visible=True), []
-
-    def batch(photos: Photos, detail: float) -> Iterator[Answer]:
-        for *step, _, _ in answers(photos, detail):
-            yield tuple(step)
-
-    batch._mcp_type = "none"  # type: ignore[attr-defined]  # Gradio's MCP tools take no lists of files
-
-    def run(photos: Photos, detail: float, visit: Visit) -> Iterator[Answer]:
-        # What is finished goes on being shown when a job is stopped; before a new one it was hidden.
-        yield from visit.follow(asked(photos, detail), answers(photos, detail), partial(unfinished, shown=gr.skip()))
-
-    def begin(photos: Photos, detail: float, visit: Visit) -> Answer:
-        return visit.ask(asked(photos, detail), WORKING), gr.Column(visible=False), []
-
-    def halt(told: str, visit: Visit) -> Any:
-        return visit.ask(None, STOPPED) if told.startswith(WORKING) else gr.skip()
-
-    gr.State().change(  # which never happens
-        batch,
-        [photos, detail],
-        [verdict, chart, gallery, archive, tables],
-        api_name="batch",
-        api_description=DESCRIPTION,
-        preprocess=False,
-        **MODELS,
-    )
-    asks = [photos, detail, visit]
-    begun = button.click(begin, asks, [verdict, details, finished], preprocess=False, **PROMPT)
-    done = begun.success(
-        run,
-        asks,
-        [verdict, chart, gallery, archive, tables, details, finished],
-        api_visibility="private",
-        preprocess=False,
-        show_progress="minimal",
-        show_progress_on=verdict,
-        trigger_mode="always_last",
-        **MODELS,
-    )
-    done.success(lambda told: gr.Image(alt_text=told.splitlines()[1]), verdict, chart, **QUIET)
-    for event in (begun, done):
-        event.failure(lambda: FAILED, None, verdict, **QUIET)
-    finished.change(lambda shown: gr.Gallery(shown, visible=bool(shown)), finished, so_far, **QUIET)
-    stop.click(halt, [verdict, visit], verdict, **QUIET)
+        started, found = time.monotonic(), Collected(self.studio.ways)
+        with refusing(), zipfile.ZipFile(found.archive, "w") as zipped:
+            for photo, step in heard(self.work(paths, detail)):
+                found.add(photo, step, zipped)
+                yield self.nothing(tell_progress(step, time.monotonic() - started), list(found.shown))
+            if not found.names:
+                raise failure(" ".join(found.problems[:3]))
+            evaluation, chart = found.finish(zipped)
+        told, rows = tell_batch(evaluation, found.problems)
+        yield told, str(chart), found.shown, str(found.archive), rows, gr.Column(visible=True), []

@@ -1,12 +1,15 @@
-"""What the tabs of the page share: what a visitor wants, refusals, and how events run."""
+"""What the tabs of the page share: what a visitor wants, the controls, and how a job is asked for, run and stopped."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from .failures import failure
 from .jobs import Studio
+from .wording import WORKING
 
 DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
 STOPPED = "## Stopped\nNothing is running any more."
@@ -15,6 +18,11 @@ MODELS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 PROMPT: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
 QUIET: dict[str, Any] = {**PRIVATE, "queue": False}  # without a queue failures are not shown
+SCROLL = """(...inputs) => {
+    const shown = [...document.querySelectorAll(".result")].find(element => element.offsetParent)
+    shown?.scrollIntoView({behavior: "smooth", block: "nearest"})
+    return inputs
+}"""
 
 Answer = tuple[Any, ...]
 
@@ -23,29 +31,97 @@ class Visit:
     """What one visitor wants of a tab.
 
     Attributes:
-        job: the one that was asked for last, by its inputs; None before the first and once it is stopped.
+        job: the values of the inputs of the job that was asked for last; None before the first and once it is stopped.
         words: what the page says until that job answers.
     """
 
     def __init__(self) -> None:
-        self.job: Hashable = None
+        self.job: Answer | None = None
         self.words = ""
 
-    def ask(self, job: Hashable, words: str) -> str:
+    def ask(self, job: Answer | None, words: str) -> str:
         """Want this job, or none, from now on."""
         self.job, self.words = job, words
         return words
 
-    def follow(self, job: Hashable, answers: Iterable[Answer], nothing: Callable[[str], Answer]) -> Iterator[Answer]:
-        """The job's answers for as long as it is wanted, and then `nothing` but the words there are by then.
+    def follow(self, answers: Callable[..., Iterator[Answer]], nothing: Callable[[str], Answer]) -> Iterator[Answer]:
+        """The answers to the job for as long as it is wanted, and then `nothing` but the words there are by then.
 
         Gradio repeats what a generator yielded last, so that must not be from a job that is over.
         """
-        for answer in answers:
+        job = self.job
+        for answer in answers(*job) if job else ():
             if self.job != job:
-                yield nothing(self.words)
-                return
+                break
             yield answer
+        if self.job != job or not job:
+            yield nothing(self.words)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The job of a tab.
+
+    Attributes:
+        inputs: what it is asked by.
+        answers: from their values to what goes into `outputs`, again and again.
+        outputs: where the answers go.
+        nothing: an answer that says so much and no more.
+        verdict: the one of `outputs` that says how far the job is, and how it ended.
+        emptied: what makes room for the answers when a job begins, and what goes there then.
+    """
+
+    inputs: Sequence[Component]
+    answers: Callable[..., Iterator[Answer]]
+    outputs: Sequence[Component]
+    nothing: Callable[[str], Answer]
+    verdict: gr.Markdown
+    emptied: dict[Any, Callable[[], Any]]
+
+    def expose(self, function: Callable[..., Any], outputs: Sequence[Component], description: str) -> None:
+        """Offer it to programs, by a function of the same inputs whose name is the endpoint's."""
+        gr.State().change(  # which never happens
+            function,
+            list(self.inputs),
+            list(outputs),
+            api_name=function.__name__,
+            api_description=description,
+            preprocess=False,  # Gradio would open the file itself and stop at a damaged one with a traceback
+            **MODELS,
+        )
+
+    def wire(self, triggers: Mapping[Callable[..., Any], str], stop: gr.Button, visit: gr.State) -> list[Any]:
+        """Begin the job at each trigger, after some JavaScript; show its answers; stop it.
+
+        Returns:
+            For each trigger the event to which can be added what happens once the job has succeeded.
+        """
+
+        def begin(*values: Any) -> Answer:
+            *job, visit = values
+            return visit.ask(tuple(job), WORKING), *(make() for make in self.emptied.values())
+
+        def run(visit: Visit) -> Iterator[Answer]:
+            yield from visit.follow(self.answers, self.nothing)
+
+        def halt(told: str, visit: Visit) -> Any:
+            return self.nothing(visit.ask(None, STOPPED)) if told.startswith(WORKING) else gr.skip()
+
+        outputs = list(self.outputs)
+        shown = {"show_progress": "minimal", "show_progress_on": self.verdict}
+        stop.click(halt, [self.verdict, visit], outputs, **QUIET)
+        ends = []
+        for trigger, js in triggers.items():
+            begun = trigger(
+                begin, [*self.inputs, visit], [self.verdict, *self.emptied], js=js, preprocess=False, **PROMPT
+            )
+            done = begun.success(
+                run, visit, outputs, api_visibility="private", trigger_mode="always_last", **shown, **MODELS
+            )
+            for event in (begun, done):
+                event.failure(lambda: self.nothing(FAILED), None, outputs, **QUIET)
+            ends.append(done)
+        return ends
 
 
 def add_controls(studio: Studio, title: str, detail: float) -> tuple[gr.Slider, gr.Button, gr.Button]:

@@ -39,6 +39,12 @@ def check(component: Any, value: Any) -> Any:
     Raises:
         gr.Error: it has another shape, or a file is not let in.
     """
+    if isinstance(component, gr.Markdown | gr.Textbox) and not isinstance(value, str):
+        raise failure(f"{component.label or 'Text'} {value!r:.60}: must be text.")
+    if isinstance(component, gr.Dropdown) and value not in (names := [name for _, name in component.choices]):
+        raise failure(f"{component.label} {value!r:.60}: must be one of {', '.join(names)}.")
+    if isinstance(component, gr.Dataset) and not (isinstance(value, int) and 0 <= value < len(component.samples)):
+        raise failure(f"Example {value!r:.60}: must be one of the {len(component.samples)} numbers from 0.")
     if not isinstance(component, gr.Image | gr.File) or value is None:
         return value
     if isinstance(component, gr.File):

@@ -2,50 +2,55 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from ..errors import HubUnreachable, ImageError, NoSuchStage, WeightsError
 from ..evaluation import metrics
 from ..evaluation.maps import draw_error, draw_winner
 from ..evaluation.study import bicubic
-from ..images.bounded import read_image
-from ..images.reading import opened
+from ..images.bounded import decode, open_photo
+from ..images.photo import Photo
+from ..images.reading import read_size
 from ..images.resize import SCALE, crop_to_multiple, shrink
 from ..inference.upscaler import Upscaler
 from ..models.convert import load
 from ..models.generator import BUNDLED, Generator, blend
 from ..models.source import parse
+from .limits import Box, Limits, choose_part, fitting, spell_seconds
 
 logger = logging.getLogger(__name__)
 
-COMPARE_PIXELS = 4_000_000
-UPSCALE_PIXELS = 1_000_000
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
-CONTEXT = 16
 UPSCALING = 0.8  # of the time that a job takes, about; the rest is measuring
-LEAST_TIMED = 64 * 64  # pixels; what is smaller tells nothing about the speed
 RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map")  # names that a further model cannot have
 
 Figures = dict[str, Any]
 Pictures = dict[str, Image.Image]
-Box = tuple[int, int, int, int]
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True)
+class Step:
     """How far a job is.
 
     Attributes:
         done: the part of the work that is done, 0..1.
         text: what is being worked on.
-        pictures: those there are so far, by their way: `original`, `small` (what is enlarged), `bicubic`, the models,
-            `map`, `error_bicubic`, `error_mixed`, ….
+        source: what is enlarged.
+        truth: what the results are to be like; None where nobody knows.
+        results: those there are so far, by their way: `bicubic`, the models.
+        errors: by the same, with the last step of a comparison, where each result is wrong.
+        winner: with that step, where which model came closer.
+        exact: with the last step, results that have more than a picture shows, as they are saved.
+        notes: sentences about what was done with the photo before.
         figures: with the last step of a photo, what was measured.
         problem: why a photo of many was left out.
         seconds: what the whole job takes, by the speed of the one before; None after none.
@@ -53,10 +58,28 @@ class Step(NamedTuple):
 
     done: float
     text: str
-    pictures: Pictures
+    source: Image.Image | None = None
+    truth: Image.Image | None = None
+    results: Pictures = field(default_factory=dict)
+    errors: Pictures = field(default_factory=dict)
+    winner: Image.Image | None = None
+    exact: Mapping[str, Photo] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     figures: Figures | None = None
     problem: str | None = None
     seconds: float | None = None
+
+    @property
+    def pictures(self) -> Pictures:
+        """All there are, by the names under which they are saved."""
+        named = {"small": self.source, "original": self.truth, **self.results, "map": self.winner}
+        named |= {error_name(way): picture for way, picture in self.errors.items()}
+        return {name: picture for name, picture in named.items() if picture}
+
+
+def error_name(way: str) -> str:
+    """What the picture of a way's error is called."""
+    return f"error_{way}"
 
 
 class Model:
@@ -118,7 +141,12 @@ class Studio:
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self.models = models
-        self.pace: float | None = None  # seconds a pixel that is enlarged, in all ways, and measured
+        self.limits = Limits()
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """All that enlarge."""
+        return ("bicubic", *self.models)
 
     @property
     def has_dial(self) -> bool:
@@ -128,15 +156,20 @@ class Studio:
     def warm_up(self, photo: Path) -> None:
         """Do once what takes longer the first time, and learn how fast the machine is."""
         try:
-            for _ in self.compare(photo, 0):
-                pass
+            for _ in range(2):  # the second is timed without that
+                for _ in self.compare(photo, 0):
+                    pass
         except WeightsError as error:
             logger.error("%s", error)
 
     def compare(self, path: Path, detail: float) -> Iterator[Step]:
         """Shrink a photo by 4, bring it back in every way, and measure each result against it.
 
-        Detail runs from 0, the most exact pixels, to 1, the crispest texture.
+        A photo that would take long is made smaller first.
+
+        Args:
+            path: the photo.
+            detail: from 0, the most exact pixels, to 1, the crispest texture.
 
         Yields:
             At the end the metrics of `esrgan.evaluation.metrics.compare`, for each way and for `dogs_minus_mixed`.
@@ -145,49 +178,83 @@ class Studio:
             ImageError: the photo cannot be used.
         """
         started = time.monotonic()
-        truth = crop_to_multiple(read_photo(path, COMPARE_PIXELS), SCALE)
-        pictures = {"original": truth}
-        for step in self._enlarge(shrink(truth, SCALE), detail):
-            pictures |= step.pictures
-            yield step._replace(pictures=pictures)
-        figures = {way: metrics.compare(pictures[way], truth) for way in ("bicubic", *self.models)}
+        photo = open_photo(path, path.name)
+        truth = photo.rgb()
+        notes = tell_conversion(photo)
+        size = fitting(truth.size, SCALE**2 * self.limits.prompt)
+        if size != truth.size:
+            notes += (f"Your photo of {spell_size(truth.size)} was made smaller first, {spell_size(size)}.",)
+            truth = truth.resize(size, Image.Resampling.BICUBIC)
+        check_size(truth.size, path.name)
+        truth = crop_to_multiple(truth, SCALE)
+        first = Step(0, "", shrink(truth, SCALE), truth, notes=notes)
+        pixels = np.asarray(first.source)
+        for step in self._enlarge(first, pixels, 8, detail, lambda _, result: Image.fromarray(result)):
+            yield step
+        figures = {way: metrics.compare(result, truth) for way, result in step.results.items()}
         figures["dogs_minus_mixed"] = {key: figures["dogs"][key] - figures["mixed"][key] for key in figures["dogs"]}
-        pictures["map"] = draw_winner(pictures["mixed"], pictures["dogs"], truth)
-        pictures |= {f"error_{way}": draw_error(pictures[way], truth) for way in ("bicubic", *self.models)}
-        yield Step(1, "done", pictures, figures)
-        self._learn(pictures["small"], started)
+        winner = draw_winner(step.results["mixed"], step.results["dogs"], truth)
+        errors = {way: draw_error(result, truth) for way, result in step.results.items()}
+        yield replace(step, done=1, text="done", errors=errors, winner=winner, figures=figures)
+        self.limits.learn(pixels.shape[0] * pixels.shape[1], time.monotonic() - started)
 
     def batch(self, paths: Sequence[Path], detail: float) -> Iterator[tuple[Path, Step]]:
         """Compare on many photos; one that cannot be used is a step with a problem, and does not stop the rest."""
-        sizes = [count_pixels(path, COMPARE_PIXELS) for path in paths]
+        sizes = [self.compared_pixels(path) for path in paths]
         total = sum(sizes) or 1
         for i, path in enumerate(paths):
             for step in self._attempt(path, detail):
                 done = (sum(sizes[:i]) + step.done * sizes[i]) / total
                 text = f"Photo {i + 1} of {len(paths)}, {path.name}. {step.text}"
-                yield path, step._replace(done=done, text=text, seconds=self._expect(total // SCALE**2))
+                yield path, replace(step, done=done, text=text, seconds=self._expect(total))
 
-    def upscale(self, path: Path, detail: float) -> Iterator[Step]:
-        """Enlarge a photo by 4 in every way.
+    def upscale(self, path: Path, detail: float, part: str = "") -> Iterator[Step]:
+        """Enlarge a photo by 4 in every way, or a part of it.
 
-        Detail runs from 0, the most exact pixels, to 1, the crispest texture.
+        Args:
+            path: the photo.
+            detail: from 0, the most exact pixels, to 1, the crispest texture.
+            part: left, top, right, bottom in its pixels; by default all of a photo that does not take long, and else
+                the middle.
 
         Yields:
             At the end `consistency`: how close each result, shrunk back, is to the photo; `mixed_against_dogs`: how
             close the results are to one another (metrics as in `compare`).
 
         Raises:
-            ImageError: the photo cannot be used.
+            ImageError: the photo or the part cannot be used.
         """
         started = time.monotonic()
-        photo = read_photo(path, UPSCALE_PIXELS)
-        for step in self._enlarge(photo, detail):
+        photo = open_photo(path, path.name)
+        notes = tell_conversion(photo)
+        size = photo.colour.shape[1], photo.colour.shape[0]
+        box = choose_part(part, size, self.limits)
+        check_size((box[2] - box[0], box[3] - box[1]), path.name)
+        if box != (0, 0, *size):
+            photo = cut(photo, box)
+            notes += (self._tell_part(box, size),)
+        source = photo.rgb()
+        has_more = photo.bits == 16 or photo.alpha is not None
+        if has_more:
+            notes += ("Pictures here have 8 bits and no transparency; the saved files of the models keep it all.",)
+        else:
+            photo = Photo(np.asarray(source))
+        exact: dict[str, Photo] = {}
+
+        def finish(way: str, pixels: np.ndarray) -> Image.Image:
+            result = photo.enlarged(pixels)
+            if has_more:
+                exact[way] = result
+            return result.rgb()
+
+        for step in self._enlarge(Step(0, "", source, notes=notes), photo.colour, photo.bits, detail, finish):
             yield step
-        results = step.pictures
-        consistency = {way: metrics.compare(shrink(results[way], SCALE), photo) for way in ("bicubic", *self.models)}
+        results = step.results
+        consistency = {way: metrics.compare(shrink(result, SCALE), source) for way, result in results.items()}
         agreement = metrics.compare(results["mixed"], results["dogs"])
-        yield Step(1, "done", results, {"consistency": consistency, "mixed_against_dogs": agreement})
-        self._learn(photo, started)
+        figures = {"consistency": consistency, "mixed_against_dogs": agreement}
+        yield replace(step, done=1, text="done", exact=exact, figures=figures)
+        self.limits.learn(source.width * source.height, time.monotonic() - started)
 
     def peek(self, small: Image.Image, box: Box, detail: float) -> Pictures:
         """A part of a photo by each model: a look at another detail before all of it is computed.
@@ -197,16 +264,33 @@ class Studio:
             box: left, top, right, bottom of the part in the enlarged photo, multiples of 4 pixels.
             detail: as for `compare`.
         """
+        found = {}
         left, top, right, bottom = (side // SCALE for side in box)
-        outer = (max(left - CONTEXT, 0), max(top - CONTEXT, 0))
-        read = small.crop((*outer, min(right + CONTEXT, small.width), min(bottom + CONTEXT, small.height)))
-        inner = (
-            box[0] - SCALE * outer[0],
-            box[1] - SCALE * outer[1],
-            box[2] - SCALE * outer[0],
-            box[3] - SCALE * outer[1],
-        )
-        return {name: model.at(detail)(read).crop(inner) for name, model in self.models.items()}
+        for name, model in self.models.items():
+            upscaler = model.at(detail)
+            x, y = max(left - upscaler.overlap, 0), max(top - upscaler.overlap, 0)
+            read = small.crop(
+                (x, y, min(right + upscaler.overlap, small.width), min(bottom + upscaler.overlap, small.height))
+            )
+            inner = (box[0] - SCALE * x, box[1] - SCALE * y, box[2] - SCALE * x, box[3] - SCALE * y)
+            found[name] = upscaler(read).crop(inner)
+        return found
+
+    def compared_pixels(self, path: Path, *_: Any) -> int:
+        """How many pixels are enlarged to compare on a photo; 0 of one that will be refused."""
+        try:
+            width, height = decode(path.name, read_size, path, path.name)
+        except ImageError:
+            return 0
+        return min(width * height // SCALE**2, self.limits.prompt)
+
+    def upscaled_pixels(self, path: Path, detail: float, part: str = "") -> int:
+        """How many pixels are enlarged of a photo; 0 of one that will be refused."""
+        try:
+            box = choose_part(part, decode(path.name, read_size, path, path.name), self.limits)
+        except ImageError:
+            return 0
+        return (box[2] - box[0]) * (box[3] - box[1])
 
     def _attempt(self, path: Path, detail: float) -> Iterator[Step]:
         try:
@@ -215,48 +299,71 @@ class Studio:
                     raise ImageError(f"{path.name}: too plain to compare; a result has no error at all.")
                 yield step
         except ImageError as error:
-            yield Step(1, "left out", {}, problem=str(error))
+            yield Step(1, "left out", problem=str(error))
 
-    def _enlarge(self, image: Image.Image, detail: float) -> Iterator[Step]:
-        results = {"small": image, "bicubic": bicubic(image)}
-        seconds = self._expect(image.width * image.height)
+    def _enlarge(
+        self,
+        step: Step,
+        pixels: np.ndarray,
+        bits: int,
+        detail: float,
+        finish: Callable[[str, np.ndarray], Image.Image],
+    ) -> Iterator[Step]:
+        """Add the results to a step: `finish` makes the picture of each from its way and its pixels."""
+        plain = (pixels >> 8).astype(np.uint8) if bits == 16 else pixels
+        results = {"bicubic": finish("bicubic", np.asarray(bicubic(Image.fromarray(plain))))}
+        step = replace(step, results=results, seconds=self._expect(pixels.shape[0] * pixels.shape[1]))
         share = UPSCALING / len(self.models)
         for i, (name, model) in enumerate(self.models.items()):
-            yield Step(i * share, f"{name.capitalize()}: first tile", results, seconds=seconds)
-            for done, count, pixels in model.at(detail).stream(image):
+            yield replace(step, done=i * share, text=f"{name.capitalize()}: first tile")
+            for done, count, enlarged in model.at(detail).stream(pixels, bits):
                 if done == count:
-                    results[name] = Image.fromarray(pixels)
+                    step = replace(step, results=step.results | {name: finish(name, enlarged)})
                 text = f"{name.capitalize()}: {done} of {count} tiles"
-                yield Step((i + done / count) * share, text, results, seconds=seconds)
-        yield Step(UPSCALING, "Measuring", results, seconds=seconds)
+                yield replace(step, done=(i + done / count) * share, text=text)
+        yield replace(step, done=UPSCALING, text="Measuring")
 
     def _expect(self, pixels: int) -> float | None:
-        return pixels * self.pace if self.pace else None
+        return pixels * self.limits.pace if self.limits.is_measured else None
 
-    def _learn(self, image: Image.Image, started: float) -> None:
-        if (pixels := image.width * image.height) >= LEAST_TIMED:
-            self.pace = (time.monotonic() - started) / pixels
-
-
-def count_pixels(path: Path, max_pixels: int) -> int:
-    """Width times height by the file's header; 0 of a photo that will be refused."""
-    try:
-        with opened(path, path.name, max_pixels) as image:
-            return image.width * image.height
-    except ImageError:
-        return 0
+    def _tell_part(self, box: Box, size: tuple[int, int]) -> str:
+        pixels = size[0] * size[1]
+        whole = f"all of it, 0, 0, {size[0]}, {size[1]}, takes {spell_seconds(pixels * self.limits.pace)}"
+        if pixels > self.limits.most:
+            whole = f"at most {self.limits.most / 1e6:g} megapixels at once"
+        part = ", ".join(map(str, box))
+        return f"This is the part {part} of your photo of {spell_size(size)}; ask for another: {whole}."
 
 
-def read_photo(path: Path, max_pixels: int) -> Image.Image:
-    """The photo, large enough to be measured.
+def cut(photo: Photo, box: Box) -> Photo:
+    """A part of a photo."""
+    place = np.s_[box[1] : box[3], box[0] : box[2]]
+    alpha = None if photo.alpha is None else photo.alpha[place]
+    return replace(photo, colour=photo.colour[place], alpha=alpha)
+
+
+def tell_conversion(photo: Photo) -> tuple[str, ...]:
+    """What the page shows and compares otherwise than the file has it."""
+    notes = []
+    if photo.frame_count > 1:
+        notes.append(f"Your file has {photo.frame_count} pictures; this is the first.")
+    if photo.alpha is not None:
+        notes.append("What is transparent lies over white.")
+    if photo.bits == 16:
+        notes.append("Of 16 bits a channel 8 are shown and measured.")
+    return tuple(notes)
+
+
+def spell_size(size: tuple[int, int]) -> str:
+    """Width and height in words."""
+    return f"{size[0]} x {size[1]} pixels"
+
+
+def check_size(size: tuple[int, int], name: str) -> None:
+    """Refuse a photo that is too small to be measured.
 
     Raises:
-        ImageError: it cannot be read, or is too large or too small.
+        ImageError: it is.
     """
-    photo = read_image(path, path.name, max_pixels)
-    if min(photo.size) < SMALLEST_SIDE:
-        raise ImageError(
-            f"{path.name}: {photo.width} x {photo.height} pixels are too few; "
-            f"{SMALLEST_SIDE} x {SMALLEST_SIDE} is the least."
-        )
-    return photo
+    if min(size) < SMALLEST_SIDE:
+        raise ImageError(f"{name}: {spell_size(size)} are too few; {SMALLEST_SIDE} x {SMALLEST_SIDE} is the least.")

@@ -15,34 +15,21 @@ from ..evaluation.plots import hardest_crop
 from ..evaluation.study import finite
 from ..images.reading import EXAMPLES, write_image
 from ..images.resize import SCALE
-from .controls import (
-    FAILED,
-    MODELS,
-    PRIVATE,
-    PROMPT,
-    QUIET,
-    STOPPED,
-    Answer,
-    Visit,
-    add_controls,
-    check_detail,
-)
+from .controls import PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import DELETED, failure, refusing
-from .jobs import Box, Figures, Step, Studio
+from .jobs import Figures, Step, Studio
+from .limits import Box
 from .listeners import heard
 from .uploads import make_folder
-from .wording import WORKING, label, tell_maps, tell_progress
+from .wording import add_notes, label, picture_labels, tell_maps, tell_progress
 from .zero_gpu import on_gpu
 
 CACHED_RESULTS = 32
 CLOSE = 96
 
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
-SCROLL = """(...inputs) => {
-    const shown = [...document.querySelectorAll(".result")].find(element => element.offsetParent)
-    shown?.scrollIntoView({behavior: "smooth", block: "nearest"})
-    return inputs
-}"""
+PART_HINT = "Of a large photo: left, top, right, bottom in pixels. Empty: all that does not take long, or the middle."
+NEW_PHOTO = f"(photo, detail, part, ...rest) => ({SCROLL})(photo, detail, '', ...rest)"
 
 Photo = dict[str, Any] | None
 Paths = dict[str, str]
@@ -58,43 +45,60 @@ class Job:
         hint: what happens, for the visitor.
         description: what the endpoint does and answers, for programs.
         work: the steps.
+        pixels: how many pixels are enlarged, by the same arguments.
         tell: the figures as a verdict and a table.
-        ways: the pictures that are shown and saved.
-        maps: those that are shown only.
+        saved: the pictures that can be saved, by their names.
+        shown: all that are shown.
         detail: where the dial stands at first.
+        has_parts: whether a part of the photo can be asked for.
     """
 
     title: str
     hint: str
     description: str
-    work: Callable[[Path, float], Iterator[Step]]
+    work: Callable[..., Iterator[Step]]
+    pixels: Callable[..., int]
     tell: Callable[[Figures], tuple[str, str]]
-    ways: tuple[str, ...]
-    maps: tuple[str, ...]
+    saved: tuple[str, ...]
+    shown: tuple[str, ...]
     detail: float
+    has_parts: bool = False
 
 
 class Result(NamedTuple):
-    """What a job has given so far: pictures by their way; with the last, the figures and the detail that was asked."""
+    """What a job has given so far.
 
-    paths: Paths
+    Attributes:
+        paths: pictures by their names.
+        files: those that are saved, where they have more than the picture.
+        notes: what was done with the photo before.
+        figures: with the last step.
+        detail: that was asked for.
+    """
+
+    paths: Paths = {}  # noqa: RUF012  # never changed
+    files: Paths = {}  # noqa: RUF012
+    notes: tuple[str, ...] = ()
     figures: Figures | None = None
     detail: float = 0
 
+    @property
+    def target(self) -> str:
+        """The picture to be clicked on."""
+        return self.paths.get("original", self.paths["bicubic"])
 
-def asked(photo: Photo, detail: float) -> tuple[str | None, float]:
-    """A job by its inputs, as the page sends them."""
-    return (photo["path"] if photo else None), detail
-
-
-def show_pair(result: Result, left: str, right: str) -> tuple[str, str] | None:
-    """The two pictures for the slider; while they are still to come, the best there are."""
-    if not (paths := result.paths):
-        return None
-    shown = [paths.get(side) or paths[[way for way in paths if way != "small"][-1]] for side in (left, right)]
-    if not all(Path(path).exists() for path in shown):
-        raise failure(DELETED)
-    return shown[0], shown[1]
+    def add(self, step: Step, folder: Path, stem: str) -> "Result":
+        """With what a step adds, which is written to the folder."""
+        paths, files = dict(self.paths), dict(self.files)
+        for name, picture in step.pictures.items():
+            if name not in paths:
+                paths[name] = str(folder / f"{stem}-{name}.png")
+                write_image(picture, Path(paths[name]))
+        for name, photo in step.exact.items():
+            (folder / "exact").mkdir(exist_ok=True)
+            files[name] = str(folder / "exact" / f"{stem}-{name}.png")
+            photo.save(Path(files[name]))
+        return Result(paths, files, step.notes, step.figures and finite(step.figures), self.detail)
 
 
 def around(centre: Sequence[int], size: tuple[int, int]) -> Box:
@@ -110,202 +114,249 @@ def triple(crop: Image.Image) -> Image.Image:
     return crop.resize((3 * crop.width, 3 * crop.height), Image.Resampling.NEAREST)
 
 
-def close_up(paths: Paths, box: Box) -> Crops:
-    """What all ways make of a part of the photo."""
-    found = []
-    for way, path in paths.items():
-        if way not in ("small", "map") and not way.startswith("error_"):
-            with refusing(), Image.open(path) as image:
-                found.append((triple(image.crop(box)), label(way)))
-    return found
+def place_of(event: gr.EventData) -> tuple[int, int]:
+    """Where a picture was clicked on."""
+    try:
+        x, y = (int(place) for place in event.index)
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        raise failure("A click has a place of two numbers.") from None
+    return x, y
 
 
-def add_photo_tab(studio: Studio, job: Job) -> None:
-    """A tab where a photo goes in, and figures and pictures come out."""
-    with gr.Tab(job.title):
-        gr.Markdown(job.hint)
-        with gr.Row():
-            with gr.Column(scale=2, min_width=280):
-                photo = gr.Image(
-                    label="Your photo",
-                    type="filepath",
-                    image_mode=None,
+class PhotoTab:
+    """The tab of a job: made inside a page's blocks, it adds itself to them."""
+
+    def __init__(self, studio: Studio, job: Job) -> None:
+        self.studio = studio
+        self.job = job
+        self.labels = {name: text for name, text in picture_labels(studio.ways).items() if name in job.shown}
+        self.cached: OrderedDict[tuple[str, ...], Result] = OrderedDict()
+        self.work = on_gpu(job.work, job.pixels)
+        self.look_closer = on_gpu(studio.peek, lambda small, box, detail: small.width * small.height)
+        with gr.Tab(job.title):
+            gr.Markdown(job.hint)
+            with gr.Row():
+                with gr.Column(scale=2, min_width=280):
+                    self._add_inputs()
+                with gr.Column(scale=3, min_width=280, elem_classes="result"):
+                    self._add_outputs()
+        self.result = gr.State(Result())
+        self.box = gr.State(None)
+        self._wire_job()
+        self._wire_pictures()
+
+    def _add_inputs(self) -> None:
+        self.photo = gr.Image(
+            label="Your photo", type="filepath", image_mode=None, format="png", height=260, alt_text="Your photo"
+        )
+        if self.job.has_parts:
+            self.part = gr.Textbox("", label="Part", info=PART_HINT, placeholder="0, 0, 400, 300", max_lines=1)
+        self.detail, self.button, self.stop = add_controls(self.studio, self.job.title, self.job.detail)
+        self.examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), self.photo, label="Or click an animal")
+
+    def _add_outputs(self) -> None:
+        self.verdict = gr.Markdown(WAITING)
+        self.slider = gr.ImageSlider(
+            label="Before and after", show_label=False, format="png", interactive=False, buttons=["fullscreen"]
+        )
+        with gr.Column(visible=False) as self.details:
+            choices = [(text, name) for name, text in self.labels.items()]
+            with gr.Row():
+                self.left = gr.Dropdown(choices, value="bicubic", label="Left", filterable=False, min_width=120)
+                self.right = gr.Dropdown(choices, value="dogs", label="Right", filterable=False, min_width=120)
+            self.legend = gr.Markdown(tell_maps((), ()), elem_classes="footnote", visible="map" in self.labels)
+            self.rows = gr.Markdown(elem_classes="figures")
+            with gr.Row():
+                self.target = gr.Image(
+                    label="Click where to look closer",
+                    interactive=False,
                     format="png",
-                    height=260,
-                    alt_text="Your photo",
+                    buttons=[],
+                    min_width=240,
+                    alt_text="Your photo, to be clicked on",
                 )
-                detail, button, stop = add_controls(studio, job.title, job.detail)
-                examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), photo, label="Or click an animal")
-            with gr.Column(scale=3, min_width=280, elem_classes="result"):
-                verdict = gr.Markdown(WAITING)
-                slider = gr.ImageSlider(
-                    label="Before and after", show_label=False, format="png", interactive=False, buttons=["fullscreen"]
+                self.closer = gr.Gallery(
+                    label="Closer", columns=2, height=360, format="png", interactive=False, buttons=[], min_width=240
                 )
-                with gr.Column(visible=False) as details:
-                    choices = [(label(way), way) for way in (*job.ways, *job.maps)]
-                    with gr.Row():
-                        left = gr.Dropdown(choices, value="bicubic", label="Left", filterable=False, min_width=120)
-                        right = gr.Dropdown(choices, value="dogs", label="Right", filterable=False, min_width=120)
-                    legend = gr.Markdown(tell_maps(()), elem_classes="footnote", visible=bool(job.maps))
-                    rows = gr.Markdown(elem_classes="figures")
-                    with gr.Row():
-                        target = gr.Image(
-                            label="Click where to look closer",
-                            interactive=False,
-                            format="png",
-                            buttons=[],
-                            min_width=240,
-                            alt_text="Your photo, to be clicked on",
-                        )
-                        closer = gr.Gallery(
-                            label="Closer",
-                            columns=2,
-                            height=360,
-                            format="png",
-                            interactive=False,
-                            buttons=[],
-                            min_width=240,
-                        )
-                    with gr.Row():
-                        downloads = [gr.DownloadButton(f"Save {way}", size="sm", min_width=120) for way in job.ways]
-                    with gr.Accordion("All figures", open=False):
-                        figures = gr.JSON(label="Figures", show_label=False)
-    visit = gr.State(Visit())
-    result = gr.State(Result({}))
-    box = gr.State(None)
-    cached: OrderedDict[tuple[str, ...], tuple[Figures, Paths]] = OrderedDict()
-    work = on_gpu(job.work)
-    look_closer = on_gpu(studio.peek)
+            with gr.Row():
+                self.downloads = [
+                    gr.DownloadButton(f"Save {name}", size="sm", min_width=120) for name in self.job.saved
+                ]
+            with gr.Accordion("All figures", open=False):
+                self.figures = gr.JSON(label="Figures", show_label=False)
 
-    def answers(photo: Photo, detail: float) -> Iterator[Answer]:
-        if not photo or not photo["path"]:
+    def _wire_job(self) -> None:
+        inputs = [self.photo, self.detail, *([self.part] if self.job.has_parts else [])]
+        told = [self.figures, *self.downloads, self.verdict]
+        emptied = {
+            self.slider: lambda: None,
+            self.details: lambda: gr.Column(visible=False),
+            self.result: Result,
+        }
+        work = Work(inputs, self.answers, [*told, self.result], self.nothing, self.verdict, emptied)
+        work.expose(self._endpoint(), told, self.job.description)
+        visit = gr.State(Visit())
+        moved = self.detail.release(self.require, [*inputs, visit], None, preprocess=False, **QUIET)
+        new = NEW_PHOTO if self.job.has_parts else SCROLL
+        triggers = {
+            self.button.click: SCROLL,
+            moved.success: SCROLL,
+            self.photo.upload: new,
+            self.examples.load_input_event.then: new,
+        }
+        shown = [self.rows, self.slider, self.details, self.target, self.box, self.closer]
+        for done in work.wire(triggers, self.stop, visit):
+            done.success(self.show, [self.result, self.box, self.left, self.right], shown, **PROMPT)
+
+    def _wire_pictures(self) -> None:
+        sides = [self.left, self.right]
+        self.photo.change(lambda: None, None, self.box, **QUIET)
+        if self.job.has_parts:
+            self.photo.change(lambda: "", None, self.part, **QUIET)
+        gr.on(
+            [self.left.input, self.right.input, self.result.change],
+            self.show_pair,
+            [self.result, *sides],
+            self.slider,
+            **PROMPT,
+        )
+        ways = self.studio.ways
+        gr.on([side.input for side in sides], lambda *names: tell_maps(names, ways), sides, self.legend, **QUIET)
+        self.target.select(self.look, self.result, [self.box, self.closer], **PROMPT)
+        self.detail.input(
+            self.peek,
+            [self.result, self.box, self.detail],
+            self.closer,
+            preprocess=False,
+            trigger_mode="always_last",
+            concurrency_id="peek",
+            **PRIVATE,
+        )
+
+    def _endpoint(self) -> Callable[..., Iterator[Answer]]:
+        """For programs: MCP tools can have no state among their outputs."""
+
+        def compare(photo: Photo, detail: float) -> Iterator[Answer]:
+            """For programs.
+
+            Args:
+                photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
+                detail: From 0, the most exact pixels, to 1, the crispest texture.
+            """
+            yield from (answer[:-1] for answer in self.answers(photo, detail))
+
+        def upscale(photo: Photo, detail: float, part: str = "") -> Iterator[Answer]:
+            """For programs.
+
+            Args:
+                photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
+                detail: From 0, the most exact pixels, to 1, the crispest texture.
+                part: Left, top, right, bottom in pixels; empty for all that does not take long, or the middle.
+            """
+            yield from (answer[:-1] for answer in self.answers(photo, detail, part))
+
+        return upscale if self.job.has_parts else compare
+
+    def nothing(self, words: str) -> Answer:
+        """An answer without results."""
+        return None, *[None] * len(self.downloads), words, Result()
+
+    def answers(self, photo: Photo, detail: float, part: str = "") -> Iterator[Answer]:
+        """What the tab shows of each step."""
+        if not photo:
             raise failure("Choose a photo first, or click an animal.")
         check_detail(detail)
         path = Path(photo["path"])
+        arguments = (part,) if self.job.has_parts else ()
         with refusing():
-            key = (path.stem, sha256(path.read_bytes()).hexdigest(), f"{detail:g}")
-            found, saved = cached.get(key, ({}, {}))
-            if saved and all(Path(file).exists() for file in saved.values()):
-                for file in saved.values():
-                    Path(file).touch()  # to be kept from now on
-            else:
-                started, folder, saved = time.monotonic(), make_folder(), {}
-                for step in heard(work(path, detail)):
-                    new = [way for way in step.pictures if way not in saved]
-                    for way in new:
-                        saved[way] = str(folder / f"{path.stem}-{way}.png")
-                        write_image(step.pictures[way], Path(saved[way]))
-                    progress = tell_progress(step, time.monotonic() - started)
-                    # Not gr.skip(), after which Gradio keeps a component for good with each answer.
-                    yield None, *[None] * len(job.ways), progress, Result(dict(saved)) if new else gr.skip()
-                found = finite(step.figures)
-                cached[key] = found, saved
-                if len(cached) > CACHED_RESULTS:
-                    cached.popitem(last=False)
-        yield found, *(saved[way] for way in job.ways), job.tell(found)[0], Result(saved, found, detail)
+            key = (path.stem, sha256(path.read_bytes()).hexdigest(), f"{detail:g}", part)
+            result = self._recall(key)
+            if not result:
+                started, folder, result = time.monotonic(), make_folder(), Result(detail=detail)
+                for step in heard(self.work(path, detail, *arguments)):
+                    before, result = result, result.add(step, folder, path.stem)
+                    new = result if result.paths.keys() != before.paths.keys() else gr.skip()
+                    # Not gr.skip() for all, after which Gradio keeps a component for good with each answer.
+                    *nothing, _ = self.nothing(tell_progress(step, time.monotonic() - started))
+                    yield *nothing, new
+                self._keep(key, result)
+        files = result.paths | result.files
+        figures = result.figures or {}
+        words = add_notes(self.job.tell(figures)[0], result.notes)
+        yield figures, *(files[name] for name in self.job.saved), words, result
 
-    def answer(photo: Photo, detail: float) -> Iterator[Answer]:
-        """For programs: MCP tools can have no state among their outputs.
+    def _recall(self, key: tuple[str, ...]) -> Result | None:
+        """An earlier result, unless it was deleted; it is kept from now on."""
+        result = self.cached.get(key)
+        paths = [Path(path) for path in (*result.paths.values(), *result.files.values())] if result else []
+        if not all(path.exists() for path in paths):
+            return None
+        for path in paths:
+            path.touch()
+        if result:
+            self.cached.move_to_end(key)
+        return result
 
-        Args:
-            photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
-            detail: From 0, the most exact pixels, to 1, the crispest texture.
-        """
-        for *step, _ in answers(photo, detail):
-            yield tuple(step)
+    def _keep(self, key: tuple[str, ...], result: Result) -> None:
+        self.cached[key] = result
+        self.cached.move_to_end(key)
+        if len(self.cached) > CACHED_RESULTS:
+            self.cached.popitem(last=False)
 
-    answer.__name__ = job.title.lower()  # what MCP calls the tool
-
-    def nothing(words: str) -> Answer:
-        return None, *[None] * len(job.ways), words, Result({})
-
-    def run(photo: Photo, detail: float, visit: Visit) -> Iterator[Answer]:
-        yield from visit.follow(asked(photo, detail), answers(photo, detail), nothing)
-
-    def show(result: Result, box: Box | None, left: str, right: str) -> Any:
-        if result.figures is None:
-            return gr.skip()
-        target = result.paths.get("original", result.paths["bicubic"])
-        if box is None:
-            with refusing(), Image.open(target) as image:
-                hardest = hardest_crop(image.convert("RGB"), CLOSE)
-                box = around([(hardest[i] + hardest[i + 2]) // 2 for i in (0, 1)], image.size)
-        table = job.tell(result.figures)[1]
-        if studio.has_dial:
-            table = f"With detail at {result.detail:g}:\n\n{table}"
-        pair = show_pair(result, left, right)
-        return table, pair, gr.Column(visible=True), target, box, close_up(result.paths, box)
-
-    def clear() -> Answer:
-        return None, gr.Column(visible=False), Result({})
-
-    def begin(photo: Photo, detail: float, visit: Visit) -> Answer:
-        return visit.ask(asked(photo, detail), WORKING), *clear()
-
-    def halt(told: str, visit: Visit) -> Any:
-        return (visit.ask(None, STOPPED), *clear()) if told.startswith(WORKING) else gr.skip()
-
-    def require(photo: Photo, detail: float, visit: Visit) -> None:
+    def require(self, *values: Any) -> None:
         """The dial may be moved before there is a photo, and is said to be when the Tab key passes it."""
-        if not photo or visit.job == asked(photo, detail):
+        *job, visit = values
+        if not job[0] or visit.job == tuple(job):
             raise gr.Error(visible=False, print_exception=False)
 
-    def look(result: Result, event: gr.SelectData) -> Any:
+    def show(self, result: Result, box: Box | None, left: str, right: str) -> Any:
+        """What belongs to a finished job: table, slider, and a closer look."""
+        if result.figures is None:
+            return gr.skip()
+        if box is None:
+            with refusing(), Image.open(result.target) as image:
+                hardest = hardest_crop(image.convert("RGB"), CLOSE)
+                box = around([(hardest[i] + hardest[i + 2]) // 2 for i in (0, 1)], image.size)
+        table = self.job.tell(result.figures)[1]
+        if self.studio.has_dial:
+            table = f"With detail at {result.detail:g}:\n\n{table}"
+        pair = self.show_pair(result, left, right)
+        crops = [(crop, label(way)) for way, crop in self.close_up(result, box).items()]
+        return table, pair, gr.Column(visible=True), result.target, box, crops
+
+    def show_pair(self, result: Result, left: str, right: str) -> tuple[str, str] | None:
+        """The two pictures for the slider; while they are still to come, the best there are."""
+        best = [result.paths[way] for way in ("original", *self.studio.ways) if way in result.paths]
+        if not best:
+            return None
+        shown = [result.paths.get(side) or best[-1] for side in (left, right)]
+        if not all(Path(path).exists() for path in shown):
+            raise failure(DELETED)
+        return shown[0], shown[1]
+
+    def close_up(self, result: Result, box: Box) -> dict[str, Image.Image]:
+        """What all ways make of a part of the photo."""
+        found = {}
+        for way in ("original", *self.studio.ways):
+            if path := result.paths.get(way):
+                with refusing(), Image.open(path) as image:
+                    found[way] = triple(image.crop(box))
+        return found
+
+    def look(self, result: Result, event: gr.EventData) -> Any:
+        """A closer look at where the photo was clicked on."""
         if "bicubic" not in result.paths:
             return gr.skip()
         with refusing(), Image.open(result.paths["bicubic"]) as image:
-            box = around(event.index, image.size)
-        return box, close_up(result.paths, box)
+            box = around(place_of(event), image.size)
+        return box, [(crop, label(way)) for way, crop in self.close_up(result, box).items()]
 
-    def peek(result: Result, box: Box | None, detail: float) -> Crops:
+    def peek(self, result: Result, box: Box | None, detail: float) -> Crops:
         """The models' crops at another detail, at once; the whole photo follows."""
         check_detail(detail)
         if box is None or "small" not in result.paths:
             return []
         with refusing(), Image.open(result.paths["small"]) as small:
-            new = look_closer(small.convert("RGB"), box, detail)
-        shown = close_up(result.paths, box)
-        return [(triple(new[name.lower()]) if name.lower() in new else crop, name) for crop, name in shown]
-
-    begun_outputs = [verdict, slider, details, result]
-    # Not preprocessed: Gradio would open the file itself and stop at a damaged one with a traceback.
-    gr.State().change(  # which never happens
-        answer,
-        [photo, detail],
-        [figures, *downloads, verdict],
-        api_name=job.title.lower(),
-        api_description=job.description,
-        preprocess=False,
-        **MODELS,
-    )
-    asks = [photo, detail, visit]
-    photo.change(lambda: None, None, box, **QUIET)
-    moved = detail.release(require, asks, None, preprocess=False, **QUIET)
-    for trigger in (button.click, photo.upload, moved.success, examples.load_input_event.then):
-        begun = trigger(begin, asks, begun_outputs, js=SCROLL, preprocess=False, **PROMPT)
-        done = begun.success(
-            run,
-            asks,
-            [figures, *downloads, verdict, result],
-            api_visibility="private",
-            preprocess=False,
-            show_progress="minimal",
-            show_progress_on=verdict,
-            trigger_mode="always_last",
-            **MODELS,
-        )
-        done.success(show, [result, box, left, right], [rows, slider, details, target, box, closer], **QUIET)
-        for event in (begun, done):
-            event.failure(lambda: (FAILED, *clear()), None, begun_outputs, **QUIET)
-    stop.click(halt, [verdict, visit], begun_outputs, **QUIET)
-    gr.on([left.input, right.input, result.change], show_pair, [result, left, right], slider, **PROMPT)
-    gr.on([left.input, right.input], lambda *ways: tell_maps(ways), [left, right], legend, **QUIET)
-    target.select(look, result, [box, closer], **PROMPT)
-    detail.input(
-        peek,
-        [result, box, detail],
-        closer,
-        trigger_mode="always_last",
-        concurrency_id="peek",
-        **PRIVATE,
-    )
+            new = self.look_closer(small.convert("RGB"), box, detail)
+        crops = self.close_up(result, box) | {way: triple(crop) for way, crop in new.items()}
+        return [(crop, label(way)) for way, crop in crops.items()]

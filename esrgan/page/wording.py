@@ -1,35 +1,49 @@
 """Figures in words and tables that a layperson understands."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..evaluation.maps import ERROR_END, error_scale
 from ..evaluation.metrics import METRICS
 from ..evaluation.study import Evaluation
-from .jobs import Figures, Step
+from .jobs import Figures, Step, error_name
+from .limits import spell_seconds
 
 WORKING = "## Working on it …"
 SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
 VISIBLE = {"psnr_y": 0.1, "lpips": 0.01}  # differences below are not seen
-LABELS = {"map": "Map: who is closer"}
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
 
 
 def label(way: str) -> str:
-    """What the page calls a picture."""
-    name = way.removeprefix("error_")
-    return LABELS.get(way, f"{'Error: ' * (name != way)}{name.capitalize()}")
+    """What the page calls a way to enlarge, or its result."""
+    return way.capitalize()
 
 
-def tell_maps(ways: Sequence[str]) -> str:
-    """What the colours of those pictures mean that are maps."""
+def picture_labels(ways: Iterable[str]) -> dict[str, str]:
+    """What the page calls each picture of a step, by its name."""
+    return {
+        "original": "Original",
+        **{way: label(way) for way in ways},
+        "map": "Map: who is closer",
+        **{error_name(way): f"Error: {label(way)}" for way in ways},
+    }
+
+
+def tell_maps(names: Collection[str], ways: Iterable[str]) -> str:
+    """What the colours of those pictures mean that are maps.
+
+    Args:
+        names: of the pictures that are shown.
+        ways: of all results.
+    """
     told = []
-    if "map" in ways:
+    if "map" in names:
         told.append(
             "*Map: who is closer*: blue where Dogs came closer to your photo, orange where Mixed did. "
             "The strongest colour stands for the largest difference in this photo."
         )
-    if any(way.startswith("error_") for way in ways):
+    if any(error_name(way) in names for way in ways):
         told.append(
             f'*Error*: brightness exact <span class="scale" style="background: {error_scale()}"></span> '
             f"off by {ERROR_END} of 255 levels or more. The same colours for every photo."
@@ -44,9 +58,13 @@ def tell_progress(step: Step, seconds: float) -> str:
     estimate = ""
     total = seconds / step.done if step.done > 0.05 else step.seconds
     if total and step.done < 1:
-        left = max(1, total - seconds)
-        estimate = f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
-    return f"{WORKING}\n{step.text}{estimate}"
+        estimate = f", {spell_seconds(total - seconds)} left"
+    return add_notes(f"{WORKING}\n{step.text}{estimate}", step.notes)
+
+
+def add_notes(words: str, notes: Sequence[str]) -> str:
+    """With what was done to the photo below."""
+    return "\n\n".join([words, " ".join(notes)] if notes else [words])
 
 
 def rank(value: float | None) -> float:

@@ -1,0 +1,107 @@
+"""How large a photo may be: by the time and the memory that it takes here."""
+
+import math
+
+import torch
+
+from ..errors import ImageError
+from ..images.resize import SCALE
+from ..inference.device import free_memory
+
+PROMPT_SECONDS = 30  # for which nobody has to be asked
+PROMPT_PIXELS = 250_000  # nor for so many, however slow the machine: 4 megapixels to compare
+MOST_SECONDS = 1800
+PACE = 30e-6  # seconds a pixel that is enlarged, in all ways, and measured: until that is known here
+LEAST_TIMED = 64 * 64  # pixels; what is smaller tells nothing about the speed
+BYTES_PER_PIXEL = 4000  # at the peak, for a pixel that is enlarged
+
+Box = tuple[int, int, int, int]
+
+
+class Limits:
+    """What can be enlarged at once.
+
+    Attributes:
+        pace: seconds a pixel, by the job before.
+        is_measured: whether there was one.
+    """
+
+    def __init__(self) -> None:
+        self.pace = PACE
+        self.is_measured = False
+
+    def learn(self, pixels: int, seconds: float) -> None:
+        """Take the pace from a job that enlarged so many pixels."""
+        if pixels >= LEAST_TIMED:
+            self.pace, self.is_measured = seconds / pixels, True
+
+    @property
+    def prompt(self) -> int:
+        """How many pixels can be enlarged without waiting long."""
+        return self._within(max(PROMPT_SECONDS, PROMPT_PIXELS * self.pace))
+
+    @property
+    def most(self) -> int:
+        """How many pixels can be enlarged at all."""
+        return self._within(max(MOST_SECONDS, PROMPT_PIXELS * self.pace))
+
+    def _within(self, seconds: float) -> int:
+        pixels = min(seconds / self.pace, free_memory(torch.device("cpu")) / 2 / BYTES_PER_PIXEL)
+        return max(LEAST_TIMED, floor(pixels))
+
+
+def floor(pixels: float) -> int:
+    """The next round number below, so that equal photos are not treated differently by a hair of speed."""
+    unit = 10 ** int(math.log10(max(pixels, 1)))
+    return int(pixels / unit) * unit
+
+
+def fitting(size: tuple[int, int], pixels: int) -> tuple[int, int]:
+    """The largest size of the same shape that has at most so many pixels; the size itself if it has no more."""
+    scale = math.sqrt(min(1, pixels / (size[0] * size[1])))
+    return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
+
+
+def middle(size: tuple[int, int], pixels: int) -> Box:
+    """The largest part of the same shape around the middle that has at most so many pixels."""
+    width, height = fitting(size, pixels)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return left, top, left + width, top + height
+
+
+def read_part(part: str, size: tuple[int, int]) -> Box:
+    """What a person writes: left, top, right, bottom.
+
+    Raises:
+        ImageError: it is none, or does not lie in a photo of this size.
+    """
+    try:
+        left, top, right, bottom = (int(side) for side in part.split(","))
+    except ValueError:
+        raise ImageError(f"Part {part!r:.60}: must be four whole numbers, left, top, right, bottom.") from None
+    if not (0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]):
+        raise ImageError(f"Part {part!r:.60}: does not lie in the photo of {size[0]} x {size[1]} pixels.")
+    return left, top, right, bottom
+
+
+def choose_part(part: str, size: tuple[int, int], limits: Limits) -> Box:
+    """The part of a photo that is enlarged: the one that is asked for, or all of it, or its middle if all is too much.
+
+    Raises:
+        ImageError: as for `read_part`; or it is more than can be enlarged at all.
+    """
+    if not part.strip():
+        return middle(size, limits.prompt)
+    box = read_part(part, size)
+    width, height = box[2] - box[0], box[3] - box[1]
+    if width * height > limits.most:
+        raise ImageError(
+            f"Part {part!r:.60}: {width} x {height} pixels are more than the {limits.most / 1e6:g} megapixels that can "
+            f"be enlarged {SCALE} times at once here; choose a smaller one."
+        )
+    return box
+
+
+def spell_seconds(seconds: float) -> str:
+    """About how long that is."""
+    return f"about {max(1, seconds):.0f} s" if seconds < 100 else f"about {seconds / 60:.0f} min"
