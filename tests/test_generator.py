@@ -317,3 +317,14 @@ def test_weights_are_as_readable_as_any_new_file(tmp_path) -> None:
     Generator(1, 8, 4).save_pretrained(tmp_path)
     (tmp_path / "new").touch()
     assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
+def test_a_trainings_folder_is_its_last_stage(tmp_path: Path) -> None:
+    first, second = (Generator(num_blocks=1, num_features=8, growth_channels=4) for _ in range(2))
+    first.save_pretrained(tmp_path / "psnr")
+    loaded = Generator.from_pretrained(tmp_path)
+    assert all(torch.equal(loaded.state_dict()[key], tensor) for key, tensor in as_saved(first).items())
+    second.save_pretrained(tmp_path / "gan", psnr=first)
+    for stage, expected in ((None, second), ("psnr", first)):
+        loaded = Generator.from_pretrained(tmp_path, stage=stage)
+        assert all(torch.equal(loaded.state_dict()[key], tensor) for key, tensor in as_saved(expected).items())

@@ -12,7 +12,7 @@ from huggingface_hub.utils import disable_progress_bars
 
 from ..errors import HubError, WeightsError
 from ..models.download import HUB_ERRORS, explain
-from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME, Generator
+from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME, Generator, model_folder
 from ..training.model_card import STAGES, published_card
 
 logger = logging.getLogger(__name__)
@@ -43,10 +43,8 @@ def gather(folder: Path) -> Files:
         WeightsError: no model is there, or one without a card, or one that does not load.
         HubError: the card is no text in UTF-8.
     """
-    model = next(
-        (place for place in (folder, folder / "gan", folder / "psnr") if (place / CONFIG_NAME).is_file()), None
-    )
-    if not model:
+    model = model_folder(folder)
+    if not (model / CONFIG_NAME).is_file():
         raise WeightsError(f"{folder}: no model in this folder; give a training's --output_dir, or a model folder.")
     if not (model / CARD_NAME).is_file():
         raise WeightsError(f"{model}: no {CARD_NAME} in this folder; a training writes one.")

@@ -127,7 +127,8 @@ class Generator(nn.Module):
 
         Args:
             source: `SOURCE[@REVISION][:STAGE]` (see `esrgan.models.source`): a bundled name (`mixed`, `dogs`), a folder
-                with `config.json` and `model.safetensors`, a `.safetensors` file with BasicSR's key names, or a Hub id.
+                with `config.json` and `model.safetensors`, a training's folder, a `.safetensors` file with BasicSR's
+                key names, or a Hub id.
             stage: which of a folder's weights: `gan` for `model.safetensors`, as by default; `psnr` for those of the
                 L1 stage beside it, `model.psnr.safetensors`; a number from 0 (psnr) to 1 (gan) for a blend of both.
                 It takes the place of the one in `source`.
@@ -162,7 +163,7 @@ class Generator(nn.Module):
                 f"or a bundled name ({', '.join(BUNDLED) or 'none is installed'})."
             )
         elif place.is_dir():
-            files = _find(place, [CONFIG_NAME, *names])
+            files = _find(model_folder(place), [CONFIG_NAME, *names])
         elif stage is None:
             return cls.from_state(read_weights(place), place)
         else:
@@ -290,6 +291,12 @@ def _weight_names(stage: str | float | None) -> list[str]:
     if stage not in (None, "psnr", "gan"):
         raise ValueError(f"stage {stage!r}: must be psnr, gan or a number from 0 to 1")
     return [PSNR_NAME if stage == "psnr" else WEIGHTS_NAME]
+
+
+def model_folder(folder: Path) -> Path:
+    """The folder itself, or of a training's folder that of its last stage."""
+    places = (folder, *(folder / stage for stage in ("gan", "psnr")))
+    return next((place for place in places if (place / CONFIG_NAME).is_file()), folder)
 
 
 def _find(folder: Path, names: list[str]) -> list[Path]:
