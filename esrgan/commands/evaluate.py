@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import WeightsError
 from ..files import check_file, replacing
+from ..images.degradation import DEGRADATIONS, degrade, seed_of
 from ..models.source import MODEL, readable, split_label
 
 PLATE_ROWS = 6
@@ -45,6 +48,14 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "background",
     )
     parser.add_argument(
+        "--degradation",
+        choices=DEGRADATIONS,
+        default="bicubic",
+        help="how the small photos are made: bicubic, the protocol; camera, with blur, noise and JPEG, always the same "
+        "for a file name; web, with JPEG alone",
+    )
+    parser.add_argument("--save_inputs", type=Path, metavar="DIR", help="gets the small photos, as NAME.png")
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
@@ -73,7 +84,9 @@ def run(options: argparse.Namespace) -> int:
         raise WeightsError(f"--difference {name}: not among --models {' '.join(models)}.")
     methods: dict[str, Method] = {"bicubic": bicubic}
     methods |= {name: Upscaler(load(source)) for name, source in models.items()}
-    evaluation = evaluate(methods, paths, pairs, options.foreground)
+    if options.save_inputs:
+        save_inputs(paths, options.degradation, options.save_inputs)
+    evaluation = evaluate(methods, paths, pairs, options.foreground, options.degradation)
     if options.output:
         table, scores, differences, plate = (options.output / name for name in OUTPUTS)
         with replacing(table) as temporary:
@@ -83,6 +96,19 @@ def run(options: argparse.Namespace) -> int:
         with replacing(differences) as temporary:
             draw_differences(evaluation, temporary)
         with replacing(plate) as temporary:
-            draw_plate(methods, paths[:: -(-len(paths) // PLATE_ROWS)], temporary)
+            draw_plate(methods, paths[:: -(-len(paths) // PLATE_ROWS)], temporary, options.degradation)
     sys.stdout.write(evaluation.markdown() + "\n")
     return 0
+
+
+def save_inputs(paths: Sequence[Path], degradation: str, folder: Path) -> None:
+    """Write what the generators get, with the folders of the photos below the one that they share."""
+    from ..evaluation.study import read_truth
+    from ..images.reading import write_image
+
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    for path in paths:
+        small, _ = degrade(read_truth(path), degradation, seed_of(path.name))
+        place = folder / path.relative_to(root).parent / f"{path.name}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_image(small, place)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from tqdm.auto import tqdm
 
+from ..images.degradation import degrade, seed_of
 from ..images.resize import SCALE, shrink
 from .metrics import METRICS, luma
 from .report import stage_label
@@ -71,7 +72,7 @@ def draw_answers(studies: Mapping[str, SeedStudy], path: Path) -> None:
     figure.savefig(path, dpi=110, format="png")
 
 
-def draw_plate(methods: Mapping[str, Method], paths: Sequence[Path], path: Path) -> None:
+def draw_plate(methods: Mapping[str, Method], paths: Sequence[Path], path: Path, degradation: str = "bicubic") -> None:
     """Write a PNG with a row for each photo: where bicubic loses most, every way and the truth, each pixel doubled."""
     ways = [*methods, "truth"]
     side, gap, head = 2 * CROP, 6, 24
@@ -80,8 +81,7 @@ def draw_plate(methods: Mapping[str, Method], paths: Sequence[Path], path: Path)
         place = (x * (side + gap) + side / 2, head / 2)
         ImageDraw.Draw(plate).text(place, fitted(way, side), "black", FONT, anchor="mm")
     for y, photo in enumerate(tqdm(paths, desc="plate", unit="photo")):
-        truth = read_truth(photo)
-        low = shrink(truth, SCALE)
+        low, truth = degrade(read_truth(photo), degradation, seed_of(photo.name))
         box = hardest_crop(truth)
         for x, result in enumerate([*(method(low) for method in methods.values()), truth]):
             crop = result.crop(box)

@@ -16,14 +16,21 @@ from tqdm.auto import tqdm
 
 from ..errors import ImageError
 from ..images.bounded import read_cropped
-from ..images.resize import SCALE, enlarge, shrink
+from ..images.degradation import DEGRADATIONS, degrade, seed_of
+from ..images.resize import SCALE, enlarge
 from .metrics import METRICS, SHAVE, SMALLEST, compare
 
-PROTOCOL = (
-    "Truth: 8-bit RGB, cropped to a multiple of 4. Input: Pillow bicubic by 1/4. Output: clamped and rounded to 8 bit. "
-    "PSNR-Y and SSIM-Y: BT.601 luma in 16..235; peak 255; 4 px shaved off each side. "
-    "LPIPS: AlexNet, version 0.1, whole RGB picture; lower is better."
-)
+
+def protocol(degradation: str) -> str:
+    """How it is measured, in words, where the small photos are made by one of `DEGRADATIONS`."""
+    return (
+        f"Truth: 8-bit RGB, cropped to a multiple of 4. Input: {DEGRADATIONS[degradation].meaning}. Output: clamped "
+        "and rounded to 8 bit. PSNR-Y and SSIM-Y: BT.601 luma in 16..235; peak 255; 4 px shaved off each side. "
+        "LPIPS: AlexNet, version 0.1, whole RGB picture; lower is better."
+    )
+
+
+PROTOCOL = protocol("bicubic")
 
 Method = Callable[[Image.Image], Image.Image]
 Scores = dict[str, float]
@@ -66,9 +73,20 @@ def read_mask(path: Path, truth: Image.Image) -> np.ndarray:
     return mask
 
 
-def measure(method: Method, truth: Image.Image, mask: np.ndarray | None = None) -> Scores:
-    """Shrink the truth by 4, bring it back by `method`, and measure the result against it; `mask` as in `compare`."""
-    return compare(method(shrink(truth, SCALE)), truth, mask)
+def measure(
+    method: Method, truth: Image.Image, mask: np.ndarray | None = None, degradation: str = "bicubic", name: str = ""
+) -> Scores:
+    """Make the truth small, bring it back by `method`, and measure the result against it.
+
+    Args:
+        method: enlarges by 4.
+        truth: RGB, sides multiples of 4.
+        mask: as in `compare`.
+        degradation: one of `DEGRADATIONS`.
+        name: the photo's, which decides what is random in it.
+    """
+    small, truth = degrade(truth, degradation, seed_of(name))
+    return compare(method(small), truth, mask)
 
 
 def shared_metrics(scores: Iterable[Scores]) -> list[str]:
@@ -77,9 +95,10 @@ def shared_metrics(scores: Iterable[Scores]) -> list[str]:
     return [metric for metric in METRICS if metric in common]
 
 
-def mean_scores(method: Method, paths: Iterable[Path]) -> Scores:
+def mean_scores(method: Method, paths: Iterable[Path], degradation: str = "bicubic") -> Scores:
     """Mean of each metric over photos."""
-    scores = [measure(method, read_truth(path)) for path in tqdm(paths, desc="measuring", unit="photo", leave=False)]
+    progress = tqdm(paths, desc="measuring", unit="photo", leave=False)
+    scores = [measure(method, read_truth(path), None, degradation, path.name) for path in progress]
     return {name: fmean(score[name] for score in scores) for name in shared_metrics(scores)}
 
 
@@ -121,11 +140,13 @@ class Evaluation:
         photos: names of the photos, below the folder that they share.
         scores: for each way, one dictionary of metrics a photo.
         pairs: the ways (a, b) whose differences b - a are of interest.
+        degradation: by which the small photos were made.
     """
 
     photos: list[str]
     scores: dict[str, list[Scores]]
     pairs: list[tuple[str, str]] = field(default_factory=list)
+    degradation: str = "bicubic"
 
     @property
     def metrics(self) -> list[str]:
@@ -164,7 +185,7 @@ class Evaluation:
             for name, d in self.difference(a, b).items():
                 mean, low, high = (METRICS[name].spell(value, "+") for value in (d.mean, d.low, d.high))
                 lines.append(f"| {METRICS[name].label} | {mean} | {low} to {high} | {d.wins} of {len(self.photos)} |")
-        return "\n".join([*lines, "", PROTOCOL])
+        return "\n".join([*lines, "", protocol(self.degradation)])
 
     def csv(self) -> str:
         """A line for each photo, a column for each metric of each way."""
@@ -179,7 +200,7 @@ class Evaluation:
         """Everything: means, differences, and the scores of each photo; what is not finite becomes None."""
         return finite(
             {
-                "protocol": PROTOCOL,
+                "protocol": protocol(self.degradation),
                 "mean": {way: self.mean(way) for way in self.scores},
                 "difference": {
                     f"{b}_minus_{a}": {metric: vars(d) for metric, d in self.difference(a, b).items()}
@@ -197,6 +218,7 @@ def evaluate(
     paths: Sequence[Path],
     pairs: Sequence[tuple[str, str]] = (),
     masks: Path | None = None,
+    degradation: str = "bicubic",
 ) -> Evaluation:
     """Measure every way on every photo.
 
@@ -205,6 +227,7 @@ def evaluate(
         paths: the photos.
         pairs: as in `Evaluation`.
         masks: folder with a PNG for each photo, of its name and size, white on the animal.
+        degradation: as in `measure`.
 
     Raises:
         ImageError: a photo or a mask cannot be used.
@@ -219,8 +242,8 @@ def evaluate(
     for path, mask in zip(tqdm(paths, desc="measuring", unit="photo"), found, strict=True):
         truth = read_truth(path)
         for way, method in methods.items():
-            scores[way].append(measure(method, truth, mask))
-    return Evaluation([name.as_posix() for name in names], scores, list(pairs))
+            scores[way].append(measure(method, truth, mask, degradation, path.name))
+    return Evaluation([name.as_posix() for name in names], scores, list(pairs), degradation)
 
 
 def finite(figures: Any) -> Any:

@@ -7,9 +7,11 @@ from itertools import count
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from ..images.degradation import degrade
 from ..images.resize import SCALE
 from .datasets import Pair, Photos, Stream
 from .recipes import Esrgan
@@ -21,8 +23,9 @@ def cut(pair: Pair, recipe: Esrgan, number: int) -> Sample:
     """Crop and augment a pair, by random numbers drawn from (recipe.seed, number).
 
     Returns:
-        `low`: uint8 (3, crop/4, crop/4); `high`: uint8 (3, crop, crop), the same place in the photo; `mix`: a float
-        uniform in 0..1, where the gradient penalty of this sample is taken.
+        `low`: uint8 (3, crop/4, crop/4), of the photo shrunk as a whole, or of the crop degraded as the recipe says;
+        `high`: uint8 (3, crop, crop), the same place in the photo; `mix`: a float uniform in 0..1, where the gradient
+        penalty of this sample is taken.
     """
     rng = np.random.default_rng((recipe.seed, 1, number))
     side = recipe.crop_size // SCALE
@@ -33,6 +36,10 @@ def cut(pair: Pair, recipe: Esrgan, number: int) -> Sample:
         low, high = low[:, ::-1], high[:, ::-1]
     if rng.random() < recipe.rotation:
         low, high = np.rot90(low), np.rot90(high)
+    if recipe.degradation != "bicubic":
+        crop = Image.fromarray(np.ascontiguousarray(high))
+        small, truth = degrade(crop, recipe.degradation, (recipe.seed, 2, number))
+        low, high = np.asarray(small), np.asarray(truth)
     return {
         "low": torch.from_numpy(low.transpose(2, 0, 1).copy()),
         "high": torch.from_numpy(high.transpose(2, 0, 1).copy()),

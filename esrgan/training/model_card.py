@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData, RepoCard
 
 from ..errors import HubError
 from ..evaluation.metrics import METRICS
-from ..evaluation.study import PROTOCOL
+from ..evaluation.study import protocol
 from ..models.source import is_hub_id, parse
 from .options import LICENCE
 from .recipes import Esrgan
@@ -123,7 +123,7 @@ def model_card(facts: Facts) -> ModelCard:
             task_name="x4 super-resolution",
             dataset_type="photos",
             dataset_name=f"{facts.validation_photos} validation photos",
-            dataset_args={"protocol": PROTOCOL},
+            dataset_args={"protocol": protocol(recipe.degradation)},
             metric_type=metric.split("_")[0],
             metric_name=METRICS[metric].label,
             metric_value=round(value, METRICS[metric].digits),
@@ -190,7 +190,7 @@ def _tell_results(facts: Facts) -> str:
         f"{METRICS[metric].label} {METRICS[metric].spell(value)}" for metric, value in facts.scores.items()
     )
     photos = f"{facts.validation_photos} validation photos"
-    return f"\n\nOn {photos}: {told}; bicubic's PSNR-Y is {facts.bicubic:.2f} dB. {PROTOCOL}"
+    return f"\n\nOn {photos}: {told}; bicubic's PSNR-Y is {facts.bicubic:.2f} dB. {protocol(facts.recipe.degradation)}"
 
 
 def published_card(

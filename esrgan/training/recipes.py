@@ -15,6 +15,7 @@ SCHEDULES = ("cosine", "constant")
 ADVERSARIAL = ("ragan", "wgan-gp")
 DISCRIMINATORS = ("vgg", "unet")
 PERCEPTUAL_LAYERS = ("conv5_4", "every-level")
+TRAINED_DEGRADATIONS = ("bicubic", "camera")
 
 
 def setting(value: Any, meaning: str, source: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -62,6 +63,12 @@ class Esrgan:
     gradient_penalty_weight: float = setting(0.0, "weight of the gradient penalty; 0 leaves it out", "ESRGAN has none")
     ema_decay: float = setting(
         0.999, "decay of the averaged weights, which are the ones kept; 0: no average", "BasicSR"
+    )
+    degradation: str = setting(
+        "bicubic",
+        "how small photos are made; camera: with blur, noise and JPEG",
+        "ESRGAN; camera: lighter than Real-ESRGAN's",
+        TRAINED_DEGRADATIONS,
     )
     horizontal_flip: float = setting(0.5, "probability of a horizontal flip", ESRGAN)
     rotation: float = setting(0.5, "probability of a rotation by 90 degrees", ESRGAN)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..models.generator import Generator
 from .discriminators import make_discriminator
-from .losses import ADVERSARIAL_LOSSES, PerceptualLoss, consistency_loss, gradient_penalty, grid_loss, shifted
+from .losses import ADVERSARIAL_LOSSES, PerceptualLoss, consistency_loss, gradient_penalty, grid_loss, shifted, shrunk
 from .recipes import Esrgan
 
 Losses = dict[str, Tensor]
@@ -108,7 +108,8 @@ class GanStage:
                 losses["perceptual"] = self.perceptual(judged, truth)
             losses["adversarial"] = self.adversarial(fake, real.detach())
             if recipe.consistency_weight:
-                losses["consistency"] = consistency_loss(upscaled, low)
+                clean = low if recipe.degradation == "bicubic" else shrunk(high)
+                losses["consistency"] = consistency_loss(upscaled, clean)
             if recipe.grid_weight:
                 losses["grid"] = grid_loss(upscaled, high)
             losses["generator"] = torch.stack(

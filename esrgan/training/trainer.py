@@ -454,9 +454,9 @@ class Trainer:
         stage, step = self.progress.stage, self.progress.step
         if self.accelerator.is_main_process:
             if self.bicubic is None:
-                self.bicubic = mean_scores(bicubic, self.validation)["psnr_y"]
+                self.bicubic = mean_scores(bicubic, self.validation, self.recipe.degradation)["psnr_y"]
             upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
-            scores = mean_scores(upscaler, self.validation)
+            scores = mean_scores(upscaler, self.validation, self.recipe.degradation)
             row = {
                 "stage": stage,
                 "step": step,
@@ -524,7 +524,8 @@ class Trainer:
         if self.validation and self.accelerator.is_main_process:
             upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
             with replacing(self.options.output_dir / "plate.png") as path:
-                draw_plate({"bicubic": bicubic, name: upscaler}, self.validation[:SAMPLES], path)
+                ways = {"bicubic": bicubic, name: upscaler}
+                draw_plate(ways, self.validation[:SAMPLES], path, self.recipe.degradation)
         self.accelerator.wait_for_everyone()
 
     @cached_property
