@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -103,6 +103,8 @@ def test_hdr_and_video_are_a_sentence(code: tuple[int, ...]) -> None:
 
 
 @settings(max_examples=50, deadline=None)
+@example([0] * 8, 1)
+@example([0] * 8, 2**32 - 1)
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=8, max_size=8), st.integers(0, 2**32 - 1))
 def test_no_chromaticities_are_too_odd(values: list[int], exponent: int) -> None:
     content = png(

@@ -55,8 +55,8 @@ def chunk_profile(image: Image.Image, name: str) -> bytes | None:
         return None if (primaries, transfer) == (BT709, SRGB) else make_profile(primaries, transfer, grey)
     if {"icc_profile", "srgb"} & image.info.keys() or not {"gamma", "chromaticity"} & image.info.keys():
         return None
-    gamma = image.info.get("gamma", 0)
-    curve = SRGB if not gamma or abs(gamma - 1 / 2.2) < TOLERANCE else (1 / gamma,)
+    gamma = image.info.get("gamma", 1 / 2.2)
+    curve = SRGB if abs(gamma - 1 / 2.2) < TOLERANCE or not 0.1 < gamma < 10 else (1 / gamma,)
     primaries = image.info.get("chromaticity", BT709)
     if len(primaries) != len(BT709) or np.abs(np.subtract(primaries, BT709)).max() < TOLERANCE:
         primaries = BT709
