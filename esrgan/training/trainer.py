@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from ..errors import NoSuchStage, TrainingError
 from ..evaluation.metrics import METRICS
 from ..evaluation.plots import draw_plate
-from ..evaluation.study import bicubic, mean_scores
+from ..evaluation.study import Method, bicubic, mean_scores
 from ..files import replacing
 from ..inference.device import has_fast_bf16
 from ..inference.upscaler import Upscaler
@@ -524,7 +524,7 @@ class Trainer:
         if self.validation and self.accelerator.is_main_process:
             upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
             with replacing(self.options.output_dir / "plate.png") as path:
-                ways = {"bicubic": bicubic, name: upscaler}
+                ways: dict[str, Method] = {"bicubic": bicubic, name: upscaler}
                 draw_plate(ways, self.validation[:SAMPLES], path, self.recipe.degradation)
         self.accelerator.wait_for_everyone()
 
