@@ -24,6 +24,7 @@ from esrgan.page.inputs import Page
 from esrgan.page.jobs import RESERVED, Studio, error_name, load_models
 from esrgan.page.limits import PROMPT_SECONDS
 from esrgan.page.photo_tab import Job, PhotoTab
+from esrgan.page.stage import OPENING
 from esrgan.page.study_tab import add_study_tab
 from esrgan.page.uploads import claim_folder, keep_clean
 from esrgan.page.wording import tell_comparison, tell_upscale
@@ -118,7 +119,7 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
             has_parts=True,
         ),
     )
-    gr.set_static_paths([EXAMPLES])
+    gr.set_static_paths([EXAMPLES, OPENING])
     with Page(title="Sharper animals", analytics_enabled=False) as page:
         gr.Markdown(INTRO)
         for note in notes:

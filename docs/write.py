@@ -25,6 +25,7 @@ from esrgan.evaluation.study import Evaluation, Method, bicubic, read_truth  # n
 from esrgan.files import replacing  # noqa: E402
 from esrgan.images.reading import EXAMPLES  # noqa: E402
 from esrgan.images.resize import shrink  # noqa: E402
+from esrgan.page.stage import OPENING, OPENING_PHOTO, OPENING_STAGE  # noqa: E402
 
 CARDS = [ROOT / "esrgan" / "pretrained" / name / "README.md" for name in ("mixed", "dogs")]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *CARDS]
@@ -134,6 +135,18 @@ def write_pictures() -> None:
         draw_plate({"bicubic": bicubic, **ways}, sorted(EXAMPLES.glob("*.png")), path)
     with replacing(ROOT / "docs" / "pictures" / "plate.jpg") as path:
         write_hero(path, ways["dogs:gan"])
+    write_opening()
+
+
+def write_opening() -> None:
+    """What the page opens on: an example as its tabs show it."""
+    truth = read_truth(EXAMPLES / OPENING_PHOTO)
+    pictures = {"original": truth, "bicubic": bicubic(shrink(truth, 4))}
+    for name in ("mixed", "dogs"):
+        pictures[name] = Upscaler(Generator.from_pretrained(name, stage=OPENING_STAGE))(shrink(truth, 4))
+    for name, picture in pictures.items():
+        with replacing(OPENING / f"{name}.webp") as path:
+            picture.save(path, "WEBP", quality=93, method=6)
 
 
 def main() -> None:

@@ -69,13 +69,15 @@ class Visitor:
         rows.first.wait_for()
         return [row.locator("td").all_inner_texts() for row in rows.all()]
 
-    def slider(self, left: str, right: str) -> list[np.ndarray]:
-        """The two pictures as the browser was given them, once their names end like this; right lies above left."""
-        for name in (left, right):
-            self.tab.locator(f"img[src$='-{name}.png']").first.wait_for()
-        images = self.tab.locator(f"img[src$='-{left}.png'], img[src$='-{right}.png']").all()
-        sources = {str(image.get_attribute("src")).split("-")[-1]: str(image.get_attribute("src")) for image in images}
-        return [self.fetch(sources[f"{name}.png"]) for name in (left, right)]
+    def pictures(self, *names: str) -> list[np.ndarray]:
+        """These pictures as the browser was given them, side by side on the stage, once they are computed."""
+        self.tab.get_by_role("button", name="Side by side").click()
+        sources = []
+        for name in names:
+            image = self.tab.locator(f".pane:not(.pending) img[src$='-{name}.png']")
+            image.wait_for()
+            sources.append(str(image.evaluate("image => image.src")))
+        return [self.fetch(source) for source in sources]
 
     def fetch(self, url: str) -> np.ndarray:
         response = self.page.request.get(url)
@@ -99,7 +101,8 @@ class Visitor:
         return self.page.evaluate(
             """() => {
                 const shown = [...document.querySelectorAll("h1, h2, p, table, button, input, img")]
-                const edges = shown.filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect().right)
+                const seen = shown.filter(e => e.checkVisibility() && !e.closest(".pane"))
+                const edges = seen.map(e => e.getBoundingClientRect().right)
                 return Math.max(document.documentElement.scrollWidth, ...edges) - window.innerWidth
             }"""
         )
@@ -142,7 +145,7 @@ def test_one_click_on_an_example_shows_the_winner_the_numbers_and_the_pictures(
     assert last[:2] == ["Dogs minus mixed", f"{difference:+.2f}"]
 
     small = shrink(truth, 4)
-    shown = visitor.slider("bicubic", "dogs")
+    shown = visitor.pictures("bicubic", "dogs")
     for picture, method in zip(shown, (bicubic, dogs), strict=True):
         assert np.array_equal(picture, np.asarray(method(small)))
     assert visitor.tab.locator("img[src*='cat_chelsea.png']").first.is_visible()
@@ -150,18 +153,48 @@ def test_one_click_on_an_example_shows_the_winner_the_numbers_and_the_pictures(
     assert not outside
 
 
-def test_either_side_of_the_slider_can_be_any_picture(server: Server, visitor: Visitor, photo: Path) -> None:
+def test_any_picture_can_be_wiped_over_bicubic_by_its_button_or_its_key(
+    server: Server, visitor: Visitor, photo: Path
+) -> None:
     visitor.upload(photo)
     visitor.verdict(" wins ")
-    visitor.slider("bicubic", "dogs")
-    for side, way in (("Left", "Original"), ("Right", "Mixed")):
-        visitor.tab.get_by_label(side).click()
-        visitor.page.get_by_role("option", name=way, exact=True).click()
-        visitor.page.get_by_role("option").first.wait_for(state="detached")
-    left, right = visitor.slider("original", "mixed")
+    visitor.tab.locator(".choices").get_by_role("button", name="Mixed", exact=True).click()
+    panes = visitor.tab.locator(".pane")
+    assert panes.all_inner_texts() == ["Bicubic", "Mixed"]
+    visitor.tab.locator(".views").press("1")
+    assert panes.all_inner_texts() == ["Bicubic", "Original"]
+    original, mixed = visitor.pictures("original", "mixed")
     truth = read_truth(photo)
-    assert np.array_equal(left, np.asarray(truth))
-    assert np.array_equal(right, np.asarray(server.models["mixed"].at(0)(shrink(truth, 4))))
+    assert np.array_equal(original, np.asarray(truth))
+    assert np.array_equal(mixed, np.asarray(server.models["mixed"].at(0)(shrink(truth, 4))))
+
+
+def test_the_page_opens_on_a_finished_comparison_that_can_be_zoomed_and_moved(visitor: Visitor) -> None:
+    views, place = visitor.tab.locator(".views"), "image => image.style.transform"
+    image = visitor.loaded(".views .pane img")
+    assert visitor.tab.locator(".pane").all_inner_texts() == ["Bicubic", "Dogs"]
+    scale = visitor.tab.locator(".bar output")
+    before = int(scale.inner_text().removesuffix(" %"))
+    assert before % 100 == 0, "at first a pixel of the picture is one of the screen, or several"
+    visitor.tab.get_by_role("button", name="One pixel of the picture").click()
+    assert scale.inner_text() == "100 %"
+    views.press("+")
+    views.press("+")
+    assert scale.inner_text() == "225 %"
+    moved = image.evaluate(place)
+    views.press("ArrowRight")
+    assert image.evaluate(place) != moved
+    box = views.bounding_box()
+    assert box
+    visitor.page.mouse.move(box["x"] + 100, box["y"] + 100)
+    moved = image.evaluate(place)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(box["x"] + 60, box["y"] + 80)
+    visitor.page.mouse.up()
+    assert image.evaluate(place) != moved
+    assert visitor.tab.locator(".overview").is_visible()
+    visitor.tab.get_by_role("button", name="Whole").click()
+    assert visitor.tab.locator(".overview").is_hidden()
 
 
 def test_the_dial_changes_the_result_and_the_map_shows_who_is_closer(
@@ -177,26 +210,18 @@ def test_the_dial_changes_the_result_and_the_map_shows_who_is_closer(
     truth = read_truth(photo)
     mixed, dogs = (server.models[name].at(1)(shrink(truth, 4)) for name in ("mixed", "dogs"))
     assert visitor.table()[2][1] == METRICS["psnr_y"].spell(compare(dogs, truth)["psnr_y"]) != first[2][1]
-    visitor.tab.get_by_label("Right").click()
-    visitor.page.get_by_role("option", name="Map").click()
-    assert np.array_equal(visitor.slider("bicubic", "map")[1], np.asarray(draw_winner(mixed, dogs, truth)))
+    assert np.array_equal(visitor.pictures("map")[0], np.asarray(draw_winner(mixed, dogs, truth)))
 
 
 def test_the_error_of_two_ways_side_by_side_with_its_scale(server: Server, visitor: Visitor, photo: Path) -> None:
     visitor.upload(photo)
     visitor.verdict(" wins ")
     scale = visitor.tab.locator(".scale")
-    assert not scale.count()
-    for side, way in (("Left", "Error: Bicubic"), ("Right", "Error: Dogs")):
-        visitor.tab.get_by_label(side).click()
-        visitor.page.get_by_role("option", name=way, exact=True).click()
-        visitor.page.get_by_role("option").first.wait_for(state="detached")
-    scale.wait_for()
     assert "rgb(252, 255, 164)" in scale.evaluate("element => getComputedStyle(element).backgroundImage")
     assert visitor.tab.get_by_text("off by 32 of 255 levels or more").is_visible()
     truth = read_truth(photo)
     results = [method(shrink(truth, 4)) for method in (bicubic, server.models["dogs"].at(0))]
-    for shown, result in zip(visitor.slider("error_bicubic", "error_dogs"), results, strict=True):
+    for shown, result in zip(visitor.pictures("error_bicubic", "error_dogs"), results, strict=True):
         assert np.array_equal(shown, np.asarray(draw_error(result, truth)))
 
 
@@ -246,7 +271,7 @@ def test_a_phone_needs_no_sideways_scrolling(
     assert visitor.overflow() <= 0
     visitor.upload(photo)
     visitor.verdict(" wins ")
-    visitor.slider("bicubic", "dogs")
+    visitor.pictures("bicubic", "dogs")
     assert visitor.overflow() <= 0
     lines = """cell => {
         const range = document.createRange()
@@ -276,11 +301,9 @@ def test_by_keyboard_alone_an_example_is_compared_and_its_error_shown(visitor: V
     visitor.page.keyboard.press("Enter")
     visitor.verdict(" wins ")
     assert not visitor.page.get_by_test_id("toast-body").count()
-    visitor.tab.get_by_label("Left").wait_for()
-    tab_to("[aria-label=Left]")
-    for key in [*["ArrowDown"] * 4, "Enter"]:
-        visitor.page.keyboard.press(key)
-    visitor.tab.locator("img[src$='-error_bicubic.png']").first.wait_for()
+    tab_to(".views")
+    visitor.page.keyboard.press("6")
+    visitor.tab.locator(".pane:not(.pending) img[src$='-error_bicubic.png']").wait_for()
 
 
 def test_where_one_clicks_is_looked_at_closer(server: Server, visitor: Visitor) -> None:
@@ -289,7 +312,7 @@ def test_where_one_clicks_is_looked_at_closer(server: Server, visitor: Visitor) 
     truth = read_truth(EXAMPLES / "cat_chelsea.png")
     crops = visitor.tab.locator(".grid-wrap img")
     before = crops.first.get_attribute("src")
-    target = visitor.loaded("img[src*='-original.png']")
+    target = visitor.loaded("img[alt='Your photo, to be clicked on']")
     size = target.bounding_box()
     assert size is not None
     target.click(position={"x": size["width"] * 0.5, "y": size["height"] * 0.5})
@@ -329,7 +352,7 @@ def test_the_place_looked_at_stays_when_the_dial_moves(visitor: Visitor) -> None
     visitor.verdict(" wins ")
     crops = visitor.tab.locator(".grid-wrap img")
     hardest = visitor.fetch(str(crops.first.get_attribute("src")))
-    visitor.loaded("img[src*='-original.png']").click(position={"x": 20, "y": 20})
+    visitor.loaded("img[alt='Your photo, to be clicked on']").click(position={"x": 20, "y": 20})
     changed = "before => document.querySelector('.grid-wrap img').getAttribute('src') !== before"
     visitor.page.wait_for_function(changed, arg=crops.first.get_attribute("src"))
     chosen = visitor.fetch(str(crops.first.get_attribute("src")))
@@ -368,7 +391,7 @@ def test_another_photo_at_once_takes_the_place_of_the_one_being_worked_on(
     visitor.upload(photo)
     visitor.verdict("The two results")
     dogs = server.models["dogs"].at(0.8)(read_image(photo))
-    assert np.array_equal(visitor.slider("bicubic", "dogs")[1], np.asarray(dogs))
+    assert np.array_equal(visitor.pictures("bicubic", "dogs")[1], np.asarray(dogs))
 
 
 def test_stop_leaves_a_finished_result_alone(visitor: Visitor, photo: Path) -> None:
@@ -385,7 +408,7 @@ def test_stop_leaves_a_finished_result_alone(visitor: Visitor, photo: Path) -> N
 def test_what_was_deleted_meanwhile_is_told_in_one_sentence(server: Server, visitor: Visitor, photo: Path) -> None:
     visitor.upload(photo)
     visitor.verdict(" wins ")
-    target = visitor.loaded("img[src*='-original.png']")
+    target = visitor.loaded("img[alt='Your photo, to be clicked on']")
     for path in (server.folder / "served").rglob("My*cat*"):
         path.unlink()
 

@@ -20,6 +20,7 @@ from .failures import DELETED, failure, refusing
 from .jobs import Figures, Step, Studio
 from .limits import Box
 from .listeners import heard
+from .stage import focus_of, make_stage, opening, stage_value
 from .uploads import make_folder
 from .wording import add_notes, label, picture_labels, tell_maps, tell_progress
 from .zero_gpu import on_gpu
@@ -156,15 +157,10 @@ class PhotoTab:
 
     def _add_outputs(self) -> None:
         self.verdict = gr.Markdown(WAITING)
-        self.slider = gr.ImageSlider(
-            label="Before and after", show_label=False, format="png", interactive=False, buttons=["fullscreen"]
-        )
+        self.stage = make_stage(opening(self.labels) if "original" in self.labels else None)
         with gr.Column(visible=False) as self.details:
-            choices = [(text, name) for name, text in self.labels.items()]
-            with gr.Row():
-                self.left = gr.Dropdown(choices, value="bicubic", label="Left", filterable=False, min_width=120)
-                self.right = gr.Dropdown(choices, value="dogs", label="Right", filterable=False, min_width=120)
-            self.legend = gr.Markdown(tell_maps((), ()), elem_classes="footnote", visible="map" in self.labels)
+            if "map" in self.labels:
+                gr.Markdown(tell_maps(self.labels, self.studio.ways), elem_classes="footnote")
             self.rows = gr.Markdown(elem_classes="figures")
             with gr.Row():
                 self.target = gr.Image(
@@ -189,7 +185,7 @@ class PhotoTab:
         inputs = [self.photo, self.detail, *([self.part] if self.job.has_parts else [])]
         told = [self.figures, *self.downloads, self.verdict]
         emptied = {
-            self.slider: lambda: None,
+            self.stage: lambda: None,
             self.details: lambda: gr.Column(visible=False),
             self.result: Result,
         }
@@ -204,24 +200,15 @@ class PhotoTab:
             self.photo.upload: new,
             self.examples.load_input_event.then: new,
         }
-        shown = [self.rows, self.slider, self.details, self.target, self.box, self.closer]
+        shown = [self.rows, self.stage, self.details, self.target, self.box, self.closer]
         for done in work.wire(triggers, self.stop, visit):
-            done.success(self.show, [self.result, self.box, self.left, self.right], shown, **PROMPT)
+            done.success(self.show, [self.result, self.box], shown, **PROMPT)
 
     def _wire_pictures(self) -> None:
-        sides = [self.left, self.right]
         self.photo.change(lambda: None, None, self.box, **QUIET)
         if self.job.has_parts:
             self.photo.change(lambda: "", None, self.part, **QUIET)
-        gr.on(
-            [self.left.input, self.right.input, self.result.change],
-            self.show_pair,
-            [self.result, *sides],
-            self.slider,
-            **PROMPT,
-        )
-        ways = self.studio.ways
-        gr.on([side.input for side in sides], lambda *names: tell_maps(names, ways), sides, self.legend, **QUIET)
+        self.result.change(self.show_stage, self.result, self.stage, **PROMPT)
         self.target.select(self.look, self.result, [self.box, self.closer], **PROMPT)
         self.detail.input(
             self.peek,
@@ -309,8 +296,8 @@ class PhotoTab:
         if not job[0] or visit.job == tuple(job):
             raise gr.Error(visible=False, print_exception=False)
 
-    def show(self, result: Result, box: Box | None, left: str, right: str) -> Any:
-        """What belongs to a finished job: table, slider, and a closer look."""
+    def show(self, result: Result, box: Box | None) -> Any:
+        """What belongs to a finished job: table, stage, and a closer look."""
         if result.figures is None:
             return gr.skip()
         if box is None:
@@ -320,19 +307,19 @@ class PhotoTab:
         table = self.job.tell(result.figures)[1]
         if self.studio.has_dial:
             table = f"With detail at {result.detail:g}:\n\n{table}"
-        pair = self.show_pair(result, left, right)
         crops = [(crop, label(way)) for way, crop in self.close_up(result, box).items()]
-        return table, pair, gr.Column(visible=True), result.target, box, crops
+        return table, self.show_stage(result), gr.Column(visible=True), result.target, box, crops
 
-    def show_pair(self, result: Result, left: str, right: str) -> tuple[str, str] | None:
-        """The two pictures for the slider; while they are still to come, the best there are."""
-        best = [result.paths[way] for way in ("original", *self.studio.ways) if way in result.paths]
-        if not best:
+    def show_stage(self, result: Result) -> dict[str, Any] | None:
+        """The pictures there are, and which are still to come."""
+        pictures = {name: result.paths[name] for name in self.labels if name in result.paths}
+        if not pictures:
             return None
-        shown = [result.paths.get(side) or best[-1] for side in (left, right)]
-        if not all(Path(path).exists() for path in shown):
+        if not all(Path(path).exists() for path in pictures.values()):
             raise failure(DELETED)
-        return shown[0], shown[1]
+        with refusing(), Image.open(result.target) as image:
+            focus = focus_of(image)
+        return stage_value(pictures, self.labels, focus=focus, left="bicubic", right=list(self.studio.ways)[-1])
 
     def close_up(self, result: Result, box: Box) -> dict[str, Image.Image]:
         """What all ways make of a part of the photo."""
