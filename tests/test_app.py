@@ -87,7 +87,7 @@ def test_upscale_answers_what_the_library_says(server: Server, client: Client, p
     figures, *files, verdict = client.predict(handle_file(photo), api_name="/upscale")
 
     image = read_image(photo)
-    methods = {"bicubic": bicubic, **{name: model.at(0.8) for name, model in server.models.items()}}
+    methods = {"bicubic": bicubic, **{name: model.at(app.DETAIL) for name, model in server.models.items()}}
     results = {way: method(image) for way, method in methods.items()}
     assert figures.keys() == {"consistency", "mixed_against_dogs"}
     assert figures["consistency"].keys() == results.keys()
@@ -228,7 +228,7 @@ def test_a_perfect_result_is_null_in_json(server: Server, client: Client, tmp_pa
     figures, *_ = client.predict(handle_file(tmp_path / "plain.png"), api_name="/compare")
     assert figures["bicubic"].pop("lpips", 0) == 0
     assert figures["bicubic"] == {"psnr_y": None, "psnr_rgb": None, "ssim_y": pytest.approx(1)}
-    *_, again = Studio(server.models).compare(tmp_path / "plain.png", 0)
+    *_, again = Studio(server.models).compare(tmp_path / "plain.png", app.DETAIL)
     assert finite(again.figures)["dogs"] == figures["dogs"]
     assert "identical" in tell_comparison(figures)[1]
 

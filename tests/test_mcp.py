@@ -15,6 +15,7 @@ from conftest import EXAMPLES, ROOT
 from gradio_client import Client, handle_file
 from PIL import Image
 
+import app
 from esrgan.evaluation.study import bicubic, measure, read_truth
 from esrgan.images.resize import shrink
 from esrgan.page.jobs import Model
@@ -71,7 +72,7 @@ def test_an_assistant_compares_and_upscales_a_photo_it_sends(tmp_path: Path) -> 
         assert "exact pixels" in tool.inputSchema["properties"]["detail"]["description"]
 
     truth = read_truth(photo)
-    methods = {"bicubic": bicubic, **{name: Model(path).at(0) for name, path in sources.items()}}
+    methods = {"bicubic": bicubic, **{name: Model(path).at(app.DETAIL) for name, path in sources.items()}}
     figures = ast.literal_eval(compared[0].text)
     for way, method in methods.items():
         assert figures[way] == pytest.approx(measure(method, truth), abs=1e-6)

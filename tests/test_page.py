@@ -13,6 +13,7 @@ from app_server import Server
 from conftest import EXAMPLES
 from PIL import Image
 
+import app
 from esrgan.evaluation.maps import draw_error, draw_winner
 from esrgan.evaluation.metrics import METRICS, compare
 from esrgan.evaluation.study import bicubic, measure, read_truth
@@ -132,8 +133,8 @@ def test_one_click_on_an_example_shows_the_winner_the_numbers_and_the_pictures(
     headline = visitor.verdict(" wins ")
 
     truth = read_truth(EXAMPLES / "cat_chelsea.png")
-    dogs = server.models["dogs"].at(0)
-    methods = {"Bicubic": bicubic, "Mixed": server.models["mixed"].at(0), "Dogs": dogs}
+    dogs = server.models["dogs"].at(app.DETAIL)
+    methods = {"Bicubic": bicubic, "Mixed": server.models["mixed"].at(app.DETAIL), "Dogs": dogs}
     scores = {name: measure(method, truth) for name, method in methods.items()}
     difference = scores["Dogs"]["psnr_y"] - scores["Mixed"]["psnr_y"]
     winner = "Dogs" if difference > 0 else "Mixed"
@@ -166,7 +167,7 @@ def test_any_picture_can_be_wiped_over_bicubic_by_its_button_or_its_key(
     original, mixed = visitor.pictures("original", "mixed")
     truth = read_truth(photo)
     assert np.array_equal(original, np.asarray(truth))
-    assert np.array_equal(mixed, np.asarray(server.models["mixed"].at(0)(shrink(truth, 4))))
+    assert np.array_equal(mixed, np.asarray(server.models["mixed"].at(app.DETAIL)(shrink(truth, 4))))
 
 
 def test_the_page_opens_on_a_finished_comparison_that_can_be_zoomed_and_moved(visitor: Visitor) -> None:
@@ -220,7 +221,7 @@ def test_the_error_of_two_ways_side_by_side_with_its_scale(server: Server, visit
     assert "rgb(252, 255, 164)" in scale.evaluate("element => getComputedStyle(element).backgroundImage")
     assert visitor.tab.get_by_text("off by 32 of 255 levels or more").is_visible()
     truth = read_truth(photo)
-    results = [method(shrink(truth, 4)) for method in (bicubic, server.models["dogs"].at(0))]
+    results = [method(shrink(truth, 4)) for method in (bicubic, server.models["dogs"].at(app.DETAIL))]
     for shown, result in zip(visitor.pictures("error_bicubic", "error_dogs"), results, strict=True):
         assert np.array_equal(shown, np.asarray(draw_error(result, truth)))
 
@@ -240,7 +241,7 @@ def test_an_upload_is_upscaled_and_its_download_is_exact(
         assert download.value.suggested_filename == f"My cat-{name}.png"
         download.value.save_as(tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as image:
-            assert np.array_equal(np.asarray(image), np.asarray(server.models[name].at(0.8)(read_image(photo))))
+            assert np.array_equal(np.asarray(image), np.asarray(server.models[name].at(app.DETAIL)(read_image(photo))))
 
 
 def test_a_bad_file_and_no_file_get_a_message_and_the_page_goes_on(
@@ -335,7 +336,7 @@ def test_where_one_clicks_is_looked_at_closer(server: Server, visitor: Visitor) 
     assert abs(left + 48 - truth.width / 2) <= 6
     assert abs(top + 48 - truth.height / 2) <= 6
     small = shrink(truth, 4)
-    methods = (bicubic, server.models["mixed"].at(0), server.models["dogs"].at(0))
+    methods = (bicubic, server.models["mixed"].at(app.DETAIL), server.models["dogs"].at(app.DETAIL))
     for picture, method in zip(shown[1:], methods, strict=True):
         assert np.array_equal(picture, np.asarray(method(small))[top : top + 96, left : left + 96])
 
@@ -390,7 +391,7 @@ def test_another_photo_at_once_takes_the_place_of_the_one_being_worked_on(
     visitor.tab.get_by_label("Remove Image").click()
     visitor.upload(photo)
     visitor.verdict("The two results")
-    dogs = server.models["dogs"].at(0.8)(read_image(photo))
+    dogs = server.models["dogs"].at(app.DETAIL)(read_image(photo))
     assert np.array_equal(visitor.pictures("bicubic", "dogs")[1], np.asarray(dogs))
 
 

@@ -6,7 +6,7 @@ import pytest
 from app_server import tiny_models
 from PIL import Image
 
-from esrgan.page.jobs import Model, Step, Studio
+from esrgan.page.jobs import Model, Step, Studio, blend_amount
 from esrgan.page.wording import tell_progress
 
 
@@ -60,3 +60,8 @@ def test_the_time_left_is_told_by_earlier_jobs_and_then_by_this_one(
     done: float, expected: float | None, after: float, told: str
 ) -> None:
     assert tell_progress(Step(done, "Tile", seconds=expected), after) == f"## Working on it …\nTile{told}"
+
+
+def test_the_dial_goes_in_steps_for_the_eye() -> None:
+    assert [blend_amount(detail) for detail in (0, 0.25, 0.5, 0.75, 1)] == [0, 0.5, 0.67, 0.8, 1]
+    assert blend_amount(0.875) == pytest.approx(0.9)  # halfway between 0.8 and 1

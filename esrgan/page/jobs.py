@@ -82,6 +82,14 @@ def error_name(way: str) -> str:
     return f"error_{way}"
 
 
+def blend_amount(detail: float) -> float:
+    """How much of the adversarial stage a place of the dial takes: equal steps for the eye, by LPIPS.
+
+    Measured with the bundled weights on crops of eight photos: most of the change lies above an amount of 0.5.
+    """
+    return float(np.interp(detail, (0, 0.25, 0.5, 0.75, 1), (0, 0.5, 0.67, 0.8, 1)))
+
+
 class Model:
     """A generator of both stages, whose detail can be dialled by blending them.
 
@@ -106,7 +114,7 @@ class Model:
         return self.psnr is not self.gan
 
     def _at(self, detail: float) -> Upscaler:
-        return Upscaler(blend(self.psnr, self.gan, amount=detail) if self.has_dial else self.gan)
+        return Upscaler(blend(self.psnr, self.gan, amount=blend_amount(detail)) if self.has_dial else self.gan)
 
 
 def load_models(sources: Mapping[str, str]) -> tuple[dict[str, Model], list[str]]:
