@@ -2,12 +2,17 @@
 
 import argparse
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import EsrganError
 from ..models.source import MODEL, readable
+
+if TYPE_CHECKING:
+    from ..inference.folder import Targets
 
 logger = logging.getLogger("esrgan")
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
@@ -70,7 +75,6 @@ def run(options: argparse.Namespace) -> int:
     from tqdm.auto import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from ..images.resize import SCALE
     from ..images.xmp import Provenance
     from ..inference.device import best_device
     from ..inference.folder import find_targets, upscale_file
@@ -118,17 +122,23 @@ def run(options: argparse.Namespace) -> int:
             except MemoryError as error:
                 failed.append(f"{path}: {error}")
     failed = gather_object(failed)
-    done, skipped = len(wanted) - len(failed), len(targets.pairs) - len(wanted)
-    failed += targets.problems
     if state.is_main_process:
-        told = f" by {state.num_processes} processes" if state.num_processes > 1 else ""
-        logger.info("%d photo%s upscaled by %d to %s%s", done, "" if done == 1 else "s", SCALE, options.output, told)
-        if skipped:
-            logger.info("%d skipped, as they are there already; --overwrite upscales them again", skipped)
-        for note in targets.notes:
-            logger.info("%s", note)
-        for message in failed:
-            logger.error("%s", message)
+        report(options, targets, len(wanted), state.num_processes, failed)
     state.wait_for_everyone()  # a launcher ends all as soon as one reports a failure
     state.destroy_process_group()
-    return 1 if failed else 0
+    return 1 if failed or targets.problems else 0
+
+
+def report(options: argparse.Namespace, targets: "Targets", wanted: int, processes: int, failed: Sequence[str]) -> None:
+    """Say what was done, what was left out, and what failed."""
+    from ..images.resize import SCALE
+
+    done, skipped = wanted - len(failed), len(targets.pairs) - wanted
+    told = f" by {processes} processes" if processes > 1 else ""
+    logger.info("%d photo%s upscaled by %d to %s%s", done, "" if done == 1 else "s", SCALE, options.output, told)
+    if skipped:
+        logger.info("%d skipped, as they are there already; --overwrite upscales them again", skipped)
+    for note in targets.notes:
+        logger.info("%s", note)
+    for message in (*failed, *targets.problems):
+        logger.error("%s", message)

@@ -30,7 +30,7 @@ class Window(NamedTuple):
 
 
 def windows(length: int, tile: int, overlap: int) -> list[Window]:
-    """Cover 0..length with windows of equal size that share at least twice `overlap`, cut amid what they share."""
+    """Cover 0..length with windows of equal size that share at least twice `overlap`, cut in its middle."""
     if length <= tile:
         return [Window(0, length, 0, length)]
     count = -(-(length - 2 * overlap) // (tile - 2 * overlap))

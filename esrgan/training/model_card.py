@@ -90,7 +90,7 @@ class Facts:
         photos: how many there were, in words or digits.
         is_hub_dataset: whether the data's name is its Hub id.
         licence: of the weights, as the Hub calls it.
-        effective_batch_size: photos a step, over all processes and accumulated batches.
+        effective_batch_size: photos for each optimiser step, over all processes and accumulated batches.
         segments: what ran how.
         init_from: the weights that the training started from, named if everyone can have them; None for a random start.
         scores: mean validation metrics, if they were measured.

@@ -32,7 +32,7 @@ class Esrgan:
     growth_channels: int = setting(32, "channels that each dense convolution adds", "BasicSR's RRDBNet")
     psnr_steps: int = setting(20_000, "optimiser steps of the L1 stage", f"{OURS}; ESRGAN: 1 000 000")
     gan_steps: int = setting(10_000, "optimiser steps of the adversarial stage", f"{OURS}; ESRGAN: 400 000")
-    train_batch_size: int = setting(8, "photos a step, on each process", f"{OURS}; ESRGAN: 16")
+    train_batch_size: int = setting(8, "batch size on each process", f"{OURS}; ESRGAN: 16")
     crop_size: int = setting(128, "side of the high-resolution crops, pixels", ESRGAN)
     psnr_learning_rate: float = setting(4e-4, "Adam's learning rate in the L1 stage", f"{OURS}; ESRGAN: 2e-4")
     learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", ESRGAN)
@@ -104,7 +104,7 @@ class Paper(Esrgan):
 
     psnr_steps: int = setting(0, "optimiser steps of the L1 stage", "the paper has no such stage")
     gan_steps: int = setting(2000, "optimiser steps of the adversarial stage", LI)
-    train_batch_size: int = setting(8, "photos a step, on each process", LI)
+    train_batch_size: int = setting(8, "batch size on each process", LI)
     crop_size: int = setting(128, "side of the high-resolution crops, pixels", "not given; ESRGAN's")
     learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", LI)
     discriminator_learning_rate: float = setting(1e-4, "the discriminator's learning rate", LI)
