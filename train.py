@@ -19,7 +19,6 @@ from esrgan.evaluation.study import read_truth
 from esrgan.hub.publish import Uploads
 from esrgan.images.reading import find_images
 from esrgan.images.resize import SCALE, shrink
-from esrgan.inference.device import keep_freed_memory
 from esrgan.training.config import add_config, read_config
 from esrgan.training.datasets import Photos, Stream, spread
 from esrgan.training.duplicates import difference_hash, near_duplicates
@@ -75,8 +74,6 @@ def main() -> int:
             gradient_accumulation_steps=options.gradient_accumulation_steps,
             log_with=None if options.report_to == "none" else options.report_to,
         )
-        if accelerator.device.type == "cpu":
-            keep_freed_memory()
         if not accelerator.is_main_process:
             logging.getLogger("esrgan").setLevel(logging.ERROR)
         if options.report_to != "none" and not accelerator.log_with:

@@ -14,17 +14,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from esrgan.images.resize import crop_to_multiple, shrink
-from esrgan.training.discriminators import BatchNorm, Discriminator, UNetDiscriminator, make_discriminator
-from esrgan.training.losses import (
-    PerceptualLoss,
-    consistency_loss,
+from esrgan.training.adversarial import (
+    cross_entropy_loss,
     gradient_penalty,
-    grid_loss,
+    paired_loss,
     relativistic_loss,
-    shifted,
     wasserstein_loss,
+    zero_centred_penalty,
 )
+from esrgan.training.discriminators import BatchNorm, Discriminator, UNetDiscriminator, make_discriminator
+from esrgan.training.fidelity import artifact_loss, autoencoded_loss, consistency_loss, grid_loss, shrunk
+from esrgan.training.perceptual import PerceptualLoss
 from esrgan.training.recipes import Esrgan, Paper
+from esrgan.training.views import AUGMENTATIONS, as_seen, high_bands, recoloured, shifted
 
 
 def logits(*values: float) -> Tensor:
@@ -274,3 +276,87 @@ def test_perceptual_gradients_reach_the_fake_alone(perceptual: PerceptualLoss) -
     assert fake.grad.abs().sum() > 0
     assert real.grad is None
     assert all(parameter.grad is None for parameter in perceptual.parameters())
+
+
+def test_cross_entropy_and_pairs_by_hand() -> None:
+    real, fake = logits(1, 3), logits(0, -2)
+    entropies = (softplus(-1) + softplus(-3)) / 2 + (softplus(0) + softplus(-2)) / 2
+    assert cross_entropy_loss(real, fake).item() == pytest.approx(entropies, abs=1e-12)
+    assert paired_loss(real, fake).item() == pytest.approx((softplus(-1) + softplus(-5)) / 2, abs=1e-12)
+    assert paired_loss(fake, real).item() == pytest.approx((softplus(1) + softplus(5)) / 2, abs=1e-12)
+
+
+def test_zero_centred_penalty_of_a_linear_critic_is_its_squared_slope() -> None:
+    slope = torch.tensor([0.5, -1.0, 2.0]).view(1, 3, 1, 1)
+    crops = torch.rand(2, 3, 4, 4)
+    penalty = zero_centred_penalty(lambda x: (x * slope).sum((1, 2, 3)).view(-1, 1), crops)
+    assert penalty.item() == pytest.approx(16 * (0.25 + 1 + 4))
+
+
+def test_artifacts_count_where_a_result_is_rough_and_worse_than_the_average() -> None:
+    real = torch.full((1, 3, 16, 16), 0.5)
+    rough, flat = real.clone(), real + 0.1
+    rough[:, :, 8, 8] = 0.8  # the residual is 0.9 there, summed over channels, and 0 elsewhere
+    over_crop, around = 0.9**2 / 256, 0.9**2 / 49  # unbiased: (1/n) of the square, for one of n
+    expected = over_crop ** (1 / 5) * around * 0.3 / 256
+    assert artifact_loss(rough, real, real).item() == pytest.approx(expected, rel=1e-5)
+    assert artifact_loss(rough, rough + 0.3, real).item() == 0  # the average is worse
+    assert artifact_loss(flat, real, real).item() < 1e-9  # nothing rough
+
+
+def test_detail_that_shrinking_loses_costs_nothing_behind_an_autoencoder() -> None:
+    def enlarge(x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=4, mode="nearest")
+
+    real = torch.full((1, 3, 32, 32), 0.5)
+    checks = real + 0.2 * (torch.arange(32) % 2 * 2 - 1)
+    fake, brighter = checks.requires_grad_(True), real + 0.1
+    assert autoencoded_loss(enlarge, fake, real).item() < 0.01  # L1 is 0.2; borders
+    assert autoencoded_loss(enlarge, brighter, real).item() == pytest.approx(0.1, abs=1e-6)
+    assert shrunk(brighter).mean().item() == pytest.approx(0.6, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_an_augmentation_treats_photo_and_result_alike_and_each_by_its_own_number(name: str) -> None:
+    crops = torch.rand(1, 3, 32, 32, dtype=torch.float64).float().expand(3, -1, -1, -1)
+    changed = AUGMENTATIONS[name](crops, torch.tensor([0.3, 0.3, 0.7]))
+    assert torch.equal(changed[0], changed[1])
+    assert not torch.equal(changed[0], changed[2])
+
+
+@given(st.floats(0, 1, width=32))
+def test_what_is_cut_out_is_a_square_of_half_the_side_or_less_at_the_border(mix: float) -> None:
+    kept = AUGMENTATIONS["cutout"](torch.ones(1, 3, 32, 32), torch.tensor([mix]))
+    cut = (kept[0, 0] == 0).nonzero()
+    top, left = cut.amin(0).tolist()
+    bottom, right = (cut.amax(0) + 1).tolist()
+    assert len(cut) == (bottom - top) * (right - left)
+    for begin, end in ((top, bottom), (left, right)):
+        assert 8 <= end - begin <= 16
+        assert end - begin == 16 or begin == 0 or end == 32
+
+
+def test_colours_are_changed_within_the_paper_s_range() -> None:
+    grey = torch.full((200, 3, 4, 4), 0.5)
+    means = recoloured(grey, torch.linspace(0, 1, 200)).mean((1, 2, 3))
+    assert 0.25 <= means.min() < 0.28
+    assert 0.72 < means.max() <= 0.75
+
+
+def test_high_bands_see_edges_and_neither_colour_nor_brightness() -> None:
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(high_bands(x), high_bands(x + 0.1), atol=1e-6)
+    tinted = x + torch.tensor([0.1, 0.0, -0.1 * 0.299 / 0.114]).view(1, 3, 1, 1)  # of the same luma
+    assert torch.allclose(high_bands(x), high_bands(tinted), atol=1e-6)
+    stripes = (torch.arange(8) % 2).float().expand(1, 3, 8, 8)
+    down, across, diagonal = high_bands(stripes)[0]
+    assert down.abs().max() < 1e-6
+    assert across.abs().min().item() == pytest.approx(1)
+    assert diagonal.abs().max() < 1e-6
+
+
+def test_a_recipe_decides_what_the_critic_sees() -> None:
+    x, mix = torch.rand(2, 3, 16, 16), torch.tensor([0.2, 0.9])
+    assert as_seen(x, mix, "none", "pixels") is x
+    both = as_seen(x, mix, "color,cutout", "high-bands")
+    assert torch.equal(both, high_bands(AUGMENTATIONS["cutout"](recoloured(x, mix), mix)))

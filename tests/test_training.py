@@ -121,6 +121,32 @@ def test_resuming_amid_an_epoch_is_bit_equal_for_a_stream_and_with_workers(tmp_p
         assert not differences(contents(whole), contents(resumed)), name
 
 
+def test_every_further_term_is_trained_with_and_resumed_bit_by_bit(
+    tmp_path: Path, train_here: Train, vgg: None
+) -> None:
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    further = (
+        "--psnr_steps=1",
+        "--gan_steps=2",
+        "--checkpointing_steps=1",
+        "--adversarial=rpgan",
+        "--zero_penalty_weight=1",
+        "--perceptual_layers=shallow",
+        "--artifact_weight=1",
+        "--autoencoded_weight=1",
+        "--augmentation=color,cutout",
+        "--discriminator_input=high-bands",
+    )
+    assert train_here(whole, *further)[0] == 0
+    shutil.copytree(whole, resumed)
+    shutil.rmtree(resumed / "checkpoints" / "gan-000002")
+    shutil.rmtree(resumed / "gan")
+    assert train_here(resumed, *further, "--resume_from_checkpoint=latest")[0] == 0
+    assert not differences(contents(whole), contents(resumed))
+    history = (whole / "history.csv").read_text(encoding="utf-8").splitlines()
+    assert {"artifact", "autoencoded", "penalty"} <= set(history[0].split(","))
+
+
 def test_a_half_written_checkpoint_is_never_picked(
     tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

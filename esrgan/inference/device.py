@@ -1,7 +1,5 @@
 """What the machine at hand can do: the device, and the precision that is fast on it."""
 
-import ctypes
-import sys
 from functools import cache
 from timeit import repeat
 
@@ -63,18 +61,3 @@ def free_memory(device: torch.device) -> int:
         except RuntimeError:
             pass
     return psutil.virtual_memory().available
-
-
-def keep_freed_memory() -> None:
-    """Let glibc reuse the large blocks that a training step frees and asks for again.
-
-    By default it returns them to the kernel, which clears their pages anew each time: a twentieth of a step on a CPU.
-    Freed memory then stays with the process, so this is for programs that do one thing only.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX in malloc.h
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)

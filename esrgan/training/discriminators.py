@@ -118,4 +118,5 @@ def make_discriminator(recipe: Esrgan) -> nn.Module:
     """The critic that a recipe asks for."""
     if recipe.discriminator == "unet":
         return UNetDiscriminator()
-    return Discriminator(recipe.crop_size, batch_norm=recipe.adversarial != "wgan-gp")
+    on_single_samples = recipe.adversarial == "wgan-gp" or recipe.zero_penalty_weight
+    return Discriminator(recipe.crop_size, batch_norm=not on_single_samples)

@@ -12,9 +12,11 @@ REAL_ESRGAN = "Real-ESRGAN, arXiv:2107.10833, section 4.1"
 OURS = "ours, for data sets of 100 photos"
 
 SCHEDULES = ("cosine", "constant")
-ADVERSARIAL = ("ragan", "wgan-gp")
+ADVERSARIAL = ("ragan", "wgan-gp", "gan", "rpgan")
 DISCRIMINATORS = ("vgg", "unet")
-PERCEPTUAL_LAYERS = ("conv5_4", "every-level")
+PERCEPTUAL_LAYERS = ("conv5_4", "every-level", "shallow")
+AUGMENTATION = ("none", "color", "cutout", "color,cutout")
+DISCRIMINATOR_INPUT = ("pixels", "high-bands")
 TRAINED_DEGRADATIONS = ("bicubic", "camera")
 
 
@@ -41,12 +43,20 @@ class Esrgan:
         "cosine", "the rate's course in a stage, cosine to 1 %", f"{OURS}; ESRGAN: halved four times", SCHEDULES
     )
     lr_warmup_steps: int = setting(100, "steps over which the rate rises linearly, in each stage", OURS)
-    adversarial: str = setting("ragan", "relativistic average, or Wasserstein", ESRGAN, ADVERSARIAL)
+    adversarial: str = setting(
+        "ragan",
+        "relativistic average, Wasserstein, cross-entropy, or relativistic by pairs",
+        f"{ESRGAN}; rpgan: R3GAN, arXiv:2501.05441",
+        ADVERSARIAL,
+    )
     discriminator: str = setting(
         "unet", "judges each pixel, or as vgg the whole crop", f"{REAL_ESRGAN}; ESRGAN: vgg", DISCRIMINATORS
     )
     perceptual_layers: str = setting(
-        "every-level", "VGG19's features that are compared", f"{REAL_ESRGAN}; ESRGAN: conv5_4", PERCEPTUAL_LAYERS
+        "every-level",
+        "VGG19's features that are compared",
+        f"{REAL_ESRGAN}; ESRGAN: conv5_4; shallow: SROT",
+        PERCEPTUAL_LAYERS,
     )
     perceptual_weight: float = setting(1.0, "weight of the VGG19 term", "ESRGAN equation 3")
     adversarial_weight: float = setting(0.1, "weight of the adversarial term, lambda", f"{REAL_ESRGAN}; ESRGAN: 5e-3")
@@ -57,10 +67,25 @@ class Esrgan:
     grid_weight: float = setting(
         100.0, "weight of the L1 of local means of every fourth pixel, against a grid", f"{OURS}; ESRGAN has none"
     )
+    artifact_weight: float = setting(
+        0.0, "weight of the L1 where detail is made up", "ESRGAN has none; LDL, CVPR 2022: 1"
+    )
+    autoencoded_weight: float = setting(
+        0.0, "weight of the L1 after shrinking and enlarging by the first stage", "ESRGAN has none; AESOP, CVPR 2025"
+    )
+    augmentation: str = setting(
+        "none", "how the critic's crops are changed at random", "ESRGAN; DiffAugment, arXiv:2006.10738", AUGMENTATION
+    )
+    discriminator_input: str = setting(
+        "pixels", "what the critic sees", "ESRGAN; high-bands: WGSR, CVPR 2024", DISCRIMINATOR_INPUT
+    )
     shift: int = setting(
         3, "pixels by which, at most, crops are moved before they are judged, against a grid", f"{OURS}; ESRGAN: 0"
     )
     gradient_penalty_weight: float = setting(0.0, "weight of the gradient penalty; 0 leaves it out", "ESRGAN has none")
+    zero_penalty_weight: float = setting(
+        0.0, "weight of the zero-centred penalties, gamma", "ESRGAN has none; R3GAN, arXiv:2501.05441, equation 4"
+    )
     ema_decay: float = setting(
         0.999, "decay of the averaged weights, which are the ones kept; 0: no average", "BasicSR"
     )
@@ -112,7 +137,12 @@ class Paper(Esrgan):
         "constant", "the rate's course in a stage, cosine to 1 %", "the paper has no schedule", SCHEDULES
     )
     lr_warmup_steps: int = setting(0, "steps over which the rate rises linearly, in each stage", "the paper has none")
-    adversarial: str = setting("ragan", "relativistic average, or Wasserstein", "Li, equations 3 and 4", ADVERSARIAL)
+    adversarial: str = setting(
+        "ragan",
+        "relativistic average, Wasserstein, cross-entropy, or relativistic by pairs",
+        "Li, equations 3 and 4",
+        ADVERSARIAL,
+    )
     discriminator: str = setting("vgg", "judges the whole crop, or as unet each pixel", "ESRGAN's", DISCRIMINATORS)
     perceptual_layers: str = setting("conv5_4", "VGG19's features that are compared", "ESRGAN's", PERCEPTUAL_LAYERS)
     adversarial_weight: float = setting(5e-3, "weight of the adversarial term, lambda", "not given; ESRGAN's")

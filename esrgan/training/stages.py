@@ -1,5 +1,6 @@
 """The two stages of a training, each with its networks, optimisers and the losses of one step."""
 
+from copy import deepcopy
 from functools import cache, partial
 from typing import Protocol
 
@@ -9,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..models.generator import Generator
+from .adversarial import ADVERSARIAL_LOSSES, gradient_penalty, zero_centred_penalty
 from .discriminators import make_discriminator
-from .losses import ADVERSARIAL_LOSSES, PerceptualLoss, consistency_loss, gradient_penalty, grid_loss, shifted, shrunk
+from .fidelity import artifact_loss, autoencoded_loss, consistency_loss, grid_loss, shrunk
+from .perceptual import PerceptualLoss
 from .recipes import Esrgan
+from .views import as_seen, shifted
 
 Losses = dict[str, Tensor]
 
@@ -52,7 +56,7 @@ class PsnrStage:
 
     name = "psnr"
 
-    def __init__(self, accelerator: Accelerator, recipe: Esrgan, generator: Generator) -> None:
+    def __init__(self, accelerator: Accelerator, recipe: Esrgan, generator: Generator, averaged: nn.Module) -> None:
         self.steps = recipe.psnr_steps
         self.learning_rate = recipe.psnr_learning_rate
         self.accelerator = accelerator
@@ -75,7 +79,7 @@ class GanStage:
 
     name = "gan"
 
-    def __init__(self, accelerator: Accelerator, recipe: Esrgan, generator: Generator) -> None:
+    def __init__(self, accelerator: Accelerator, recipe: Esrgan, generator: Generator, averaged: nn.Module) -> None:
         self.steps = recipe.gan_steps
         self.learning_rate = recipe.learning_rate
         self.accelerator = accelerator
@@ -83,6 +87,10 @@ class GanStage:
         self.adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
         self.perceptual = perceptual_loss(recipe.perceptual_layers)
         self.critic = make_discriminator(recipe)
+        self.averaged = averaged
+        if recipe.autoencoded_weight:
+            self.first = deepcopy(generator).requires_grad_(False)
+            accelerator.register_for_checkpointing(self.first)
         for model in (self.perceptual, self.critic):
             model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator, self.discriminator, self.optimizer, self.discriminator_optimizer = accelerator.prepare(
@@ -101,7 +109,8 @@ class GanStage:
         with self.accelerator.accumulate(self.generator, self.discriminator):
             upscaled = self.generator(low)
             judged, truth = (shifted(x, mix, recipe.shift) if recipe.shift else x for x in (upscaled, high))
-            real, fake = self.discriminator(truth), self.discriminator(judged)
+            seen = [as_seen(x, mix, recipe.augmentation, recipe.discriminator_input) for x in (truth, judged)]
+            real, fake = map(self.discriminator, seen)
 
             losses = {"pixel": F.l1_loss(upscaled, high)}
             with self.accelerator.autocast():
@@ -112,6 +121,13 @@ class GanStage:
                 losses["consistency"] = consistency_loss(upscaled, clean)
             if recipe.grid_weight:
                 losses["grid"] = grid_loss(upscaled, high)
+            if recipe.artifact_weight:
+                with torch.no_grad(), self.accelerator.autocast():
+                    steady = self.averaged(low)
+                losses["artifact"] = artifact_loss(upscaled, steady.float(), high)
+            if recipe.autoencoded_weight:
+                with self.accelerator.autocast():
+                    losses["autoencoded"] = autoencoded_loss(self.first, upscaled, high)
             losses["generator"] = torch.stack(
                 [getattr(recipe, f"{term}_weight") * loss for term, loss in losses.items()]
             ).sum()
@@ -121,16 +137,25 @@ class GanStage:
             self.optimizer.zero_grad()
 
             losses["discriminator"] = self.adversarial(real, fake)
-            if recipe.gradient_penalty_weight:
-                # accelerate wraps the forward of the instance in autocast; that of the class computes in float32.
-                exact = partial(type(self.critic).forward, self.critic)
-                penalty = gradient_penalty(exact, high, upscaled.detach().float(), mix)
-                losses["penalty"] = recipe.gradient_penalty_weight * penalty
+            if recipe.gradient_penalty_weight or recipe.zero_penalty_weight:
+                losses["penalty"] = self._penalty(seen[0].detach().float(), seen[1].detach().float(), mix)
                 losses["discriminator"] = losses["discriminator"] + losses["penalty"]
             self.accelerator.backward(losses["discriminator"], inputs=list(self.critic.parameters()))
             self.discriminator_optimizer.step()
             self.discriminator_optimizer.zero_grad()
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def _penalty(self, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+        """On the critic's slope where it judged."""
+        # accelerate wraps the forward of the instance in autocast; that of the class computes in float32.
+        exact = partial(type(self.critic).forward, self.critic)
+        penalty = real.new_zeros(())
+        if self.recipe.gradient_penalty_weight:
+            penalty = self.recipe.gradient_penalty_weight * gradient_penalty(exact, real, fake, mix)
+        if self.recipe.zero_penalty_weight:
+            both = zero_centred_penalty(exact, real) + zero_centred_penalty(exact, fake)
+            penalty = penalty + self.recipe.zero_penalty_weight / 2 * both
+        return penalty
 
 
 STAGES: tuple[type[PsnrStage] | type[GanStage], ...] = (PsnrStage, GanStage)

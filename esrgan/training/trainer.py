@@ -182,7 +182,7 @@ class Trainer:
                     first += steps
                     continue
                 set_seed(recipe.seed + index)
-                stage = make_stage(self.accelerator, self.recipe, generator)
+                stage = make_stage(self.accelerator, self.recipe, generator, self.averaged)
                 self.progress = Progress(name)
                 if found and found.progress.stage == name:
                     self._resume(found)

@@ -29,16 +29,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from esrgan.images.bounded import read_image
 from esrgan.images.reading import find_images
 from esrgan.images.resize import crop_to_multiple, shrink
-from esrgan.inference.device import keep_freed_memory
 from esrgan.models.generator import Generator
+from esrgan.training.adversarial import relativistic_loss
 from esrgan.training.crops import make_loader
 from esrgan.training.datasets import Photos
 from esrgan.training.discriminators import make_discriminator
-from esrgan.training.losses import PerceptualLoss, consistency_loss, grid_loss, relativistic_loss, shifted
+from esrgan.training.fidelity import consistency_loss, grid_loss
+from esrgan.training.perceptual import PerceptualLoss
 from esrgan.training.recipes import RECIPES, Esrgan
 from esrgan.training.sources import load_rows
 from esrgan.training.stages import GanStage
 from esrgan.training.trainer import average, make_accelerator, to_floats
+from esrgan.training.views import shifted
 
 
 class DecodingDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -110,7 +112,6 @@ def contender(pipe: Connection, ours: bool, recipe: Esrgan, data: Path) -> None:
     """Take a step, and say how long it took, each time the pipe asks."""
     with tempfile.TemporaryDirectory() as folder:
         if ours:
-            keep_freed_memory()
             steps = our_steps(recipe, Photos(load_rows(str(data)), recipe.crop_size), Path(folder))
         else:
             steps = plain_steps(recipe, find_images(data))
