@@ -55,9 +55,8 @@ def blocks() -> dict[str, str]:
             made[f"{name} differences"] = report.differences_table(
                 study, ["paper"] if name == "paper" else [report.EXACT, report.CRISP]
             )
-    if (report.STUDY / "seeds.json").is_file():
-        study = report.read_study("seeds")
-        made |= {"seeds": report.seeds_table(study), "answer over seeds": report.answer_over_seeds(study)}
+    seeds = report.read_study("seeds")
+    made |= {"seeds": report.seeds_table(seeds), "answer over seeds": report.answer_over_seeds(seeds)}
     return made | {f"card {model}": card_table(model) for model in ("mixed", "dogs")}
 
 

@@ -67,8 +67,7 @@ def test_the_answer_over_seeds_says_whether_it_is_about_dogs() -> None:
     assert report.answer_over_seeds(study) == (
         "Over 3 trainings of each, the specialist is ahead by 0.25 dB in PSNR-Y and ahead by 0.010 in LPIPS on 3 "
         "photos of dogs, and level in PSNR-Y and behind by 0.004 in LPIPS on 2 photos of other animals (adversarial "
-        "stage). Its gain on dogs, compared with that on other animals, is undecided in PSNR-Y and larger by 0.014 in "
-        "LPIPS."
+        "stage). Whether it gains more on dogs than on others: undecided in PSNR-Y, more by 0.014 in LPIPS."
     )
     assert (
         "| dogs minus mixed, on dogs, adversarial stage | +0.25 (+0.10 to +0.40) | ± 0.05 | -0.010 (-0.020 to -0.001) |"

@@ -66,9 +66,8 @@ def draw_answers(studies: Mapping[str, SeedStudy], path: Path) -> None:
             axes.axvline(0, color="grey", linewidth=0.8)
             axes.set_yticks(range(len(asked)), [textwrap.fill(question, 34) for question in study.questions])
             axes.set(title=stage_label(stage), ylim=(len(asked) - 0.4, -0.6))
-            if panels is rows[-1]:
-                better = "more" if METRICS[metric].best is max else "less"
-                axes.set_xlabel(f"{METRICS[metric].label}, {better} is better")
+    for axes, metric in zip(rows[-1], metrics, strict=True):
+        axes.set_xlabel(f"{METRICS[metric].label}, {'more' if METRICS[metric].best is max else 'less'} is better")
     figure.savefig(path, dpi=110, format="png")
 
 

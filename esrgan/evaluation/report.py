@@ -136,11 +136,11 @@ def answer_over_seeds(study: Study) -> str:
         for name, kind in KINDS.items()
     ]
     more = answers["gain of dogs on dogs minus its gain on others"]
-    in_words = {"ahead": "larger", "behind": "smaller", "level": "undecided"}
+    in_words = {"ahead": "more", "behind": "less", "level": "undecided"}
     gains = [re.sub(r"^\w+", lambda word: in_words[word[0]], lead(more[m], m)) for m in ("psnr_y", "lpips")]
     return (
         f"Over {len(stage['seeds'])} trainings of each, the specialist is {', and '.join(parts)} (adversarial stage). "
-        f"Its gain on dogs, compared with that on other animals, is {gains[0]} in PSNR-Y and {gains[1]} in LPIPS."
+        f"Whether it gains more on dogs than on others: {gains[0]} in PSNR-Y, {gains[1]} in LPIPS."
     )
 
 
