@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import esrgan.compat  # before spandrel imports torchvision
 import esrgan.models.generator
 from esrgan import Generator, Upscaler, WeightsError
+from esrgan.errors import NoSuchStage
 from esrgan.evaluation.metrics import compare
 from esrgan.images.resize import shrink
 from esrgan.models.generator import blend
@@ -289,10 +290,22 @@ def test_the_stage_chooses_the_weights(tiny: Generator, staged: Path, stage: str
 
 def test_a_folder_of_one_stage_says_that_it_has_no_other(folder: Path) -> None:
     for stage in ("psnr", 0.5):
-        with pytest.raises(WeightsError, match="one stage only"):
+        with pytest.raises(WeightsError, match="without the weights of its L1 stage"):
             Generator.from_pretrained(folder, stage=stage)
     with pytest.raises(WeightsError, match="one file has no stages"):
         Generator.from_pretrained(folder / "model.safetensors", stage="gan")
+
+
+def test_the_camera_stage_lies_beside_the_others(tiny: Generator, staged: Path) -> None:
+    with pytest.raises(NoSuchStage, match="no weights for photos with noise, blur or JPEG"):
+        Generator.from_pretrained(f"{staged}:camera")
+    tiny.save_pretrained(staged, camera=tiny)
+    loaded = Generator.from_pretrained(f"{staged}:camera")
+    for key, tensor in as_saved(tiny).items():
+        torch.testing.assert_close(loaded.state_dict()[key], tensor)
+    tiny.save_pretrained(staged)
+    with pytest.raises(NoSuchStage):
+        Generator.from_pretrained(staged, stage="camera")
 
 
 def test_what_is_no_stage_is_refused(staged: Path) -> None:
@@ -309,7 +322,7 @@ def test_generators_of_different_architecture_cannot_be_blended(tiny: Generator)
 def test_a_folder_never_keeps_the_first_stage_of_other_weights(tmp_path) -> None:
     Generator(1, 8, 4).save_pretrained(tmp_path, psnr=Generator(1, 8, 4))
     Generator(1, 8, 4).save_pretrained(tmp_path)
-    with pytest.raises(WeightsError, match=r"one stage only"):
+    with pytest.raises(WeightsError, match=r"without the weights of its L1 stage"):
         Generator.from_pretrained(tmp_path, stage="psnr")
 
 

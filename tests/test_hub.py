@@ -406,10 +406,22 @@ def test_what_does_not_load_is_not_published(online: Hub, run: Path, caplog: pyt
     assert not online.repositories
 
 
+def test_a_run_for_photos_with_noise_is_published_as_a_stage(online: Hub, run: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    camera = Generator(**Generator.from_pretrained(run).config)
+    camera.save_pretrained(tmp_path / "camera" / "gan")
+    assert main(["publish", str(run), "--repo", "me/dogs", "--camera", str(tmp_path / "camera")]) == 0
+    pulled = Generator.from_pretrained("me/dogs:camera")
+    assert torch.equal(pulled.conv_first.weight, camera.conv_first.weight.half().float())
+    Generator(1, 4, 4).save_pretrained(tmp_path / "other")
+    with pytest.raises(WeightsError, match="of another architecture"):
+        gather(run, tmp_path / "other")
+
+
 def test_one_stage_alone_says_so(online: Hub, run: Path) -> None:
     (run / "gan" / "model.psnr.safetensors").unlink()
     publish(gather(run), "me/dogs")
-    with pytest.raises(NoSuchStage, match="weights of one stage only"):
+    with pytest.raises(NoSuchStage, match="without the weights of its L1 stage"):
         Generator.from_pretrained("me/dogs", stage="psnr")
 
 

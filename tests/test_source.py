@@ -76,7 +76,7 @@ def test_any_text_is_a_name_or_one_sentence(text: str) -> None:
 
 @pytest.mark.parametrize("stage", ["best", "1.5", "-0.1", "nan", "", "psnr "])
 def test_a_stage_that_is_none_is_refused(stage: str) -> None:
-    with pytest.raises(WeightsError, match="must be psnr, gan or a number from 0 to 1"):
+    with pytest.raises(WeightsError, match="must be psnr, gan, camera or a number from 0 to 1"):
         load(f"dogs:{stage}")
 
 

@@ -23,9 +23,9 @@ def run(options: argparse.Namespace) -> int:
     """Convert, and say what it is."""
     from ..files import check_file
     from ..models.convert import read_checkpoint
-    from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME
+    from ..models.generator import CONFIG_NAME, STAGES
 
-    for name in (CONFIG_NAME, WEIGHTS_NAME, PSNR_NAME):
+    for name in (CONFIG_NAME, *STAGES.values()):
         check_file(options.output / name)
     generator = read_checkpoint(options.input)
     generator.save_pretrained(options.output)

@@ -16,6 +16,12 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a training's --output_dir, or a model folder")
     parser.add_argument("--repo", required=True, metavar="ID", help="owner/name; made if it is not there")
+    parser.add_argument(
+        "--camera",
+        type=Path,
+        metavar="FOLDER",
+        help="a training with --degradation camera: its weights go along, as the stage camera",
+    )
     parser.add_argument("--private", action="store_true", help="nobody else may see it")
     parser.add_argument("--collection", metavar="TITLE", help="the owner's collection to add it to")
     parser.add_argument(
@@ -32,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from ..hub.publish import gather, publish
 
     address = publish(
-        gather(options.folder),
+        gather(options.folder, options.camera),
         options.repo,
         private=options.private,
         collection=options.collection,

@@ -12,13 +12,13 @@ from huggingface_hub.utils import disable_progress_bars
 
 from ..errors import HubError, WeightsError
 from ..models.download import HUB_ERRORS, explain
-from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME, Generator, model_folder
-from ..training.model_card import STAGES, published_card
+from ..models.generator import CAMERA_NAME, CONFIG_NAME, STAGES, WEIGHTS_NAME, Generator, model_folder
+from ..training.model_card import published_card
 
 logger = logging.getLogger(__name__)
 
 CARD_NAME = "README.md"
-MODEL_FILES = (CARD_NAME, CONFIG_NAME, WEIGHTS_NAME, PSNR_NAME, "recipe.json")
+MODEL_FILES = (CARD_NAME, CONFIG_NAME, *STAGES.values(), "recipe.json")
 RUN_FILES = ("history.csv", "curves.png", "plate.png")
 
 Files = dict[str, bytes]
@@ -33,11 +33,12 @@ def asking(repo_id: str) -> Iterator[HfApi]:
         raise HubError(f"{repo_id}: {explain(error)}.") from error
 
 
-def gather(folder: Path) -> Files:
+def gather(folder: Path, camera: Path | None = None) -> Files:
     """What is published of a run: its last stage's model with card and recipe, the history, curves, a sample plate.
 
     Args:
         folder: a run's `--output_dir`, or one of its model folders, or any other with a model and a card.
+        camera: likewise, of a run for photos with noise, blur or JPEG: its weights become the stage `camera`.
 
     Raises:
         WeightsError: no model is there, or one without a card, or one that does not load.
@@ -49,12 +50,18 @@ def gather(folder: Path) -> Files:
     if not (model / CARD_NAME).is_file():
         raise WeightsError(f"{model}: no {CARD_NAME} in this folder; a training writes one.")
     _decode((model / CARD_NAME).read_bytes(), str(model))
-    Generator.from_pretrained(model)
-    if (model / PSNR_NAME).is_file():
-        Generator.from_pretrained(model, stage="psnr")
+    stages = {
+        name: Generator.from_pretrained(model, stage=name) for name, file in STAGES.items() if (model / file).is_file()
+    }
     run = model.parent if model.name.removesuffix("-best") in STAGES else model
     paths = [*(model / name for name in MODEL_FILES), *(run / name for name in RUN_FILES)]
-    return {path.name: path.read_bytes() for path in paths if path.is_file()}
+    files = {path.name: path.read_bytes() for path in paths if path.is_file()}
+    if camera:
+        place = model_folder(camera)
+        if Generator.from_pretrained(place).config != stages["gan"].config:
+            raise WeightsError(f"{place}: of another architecture than {model}; fine-tune from there (--init_from).")
+        files[CAMERA_NAME] = (place / WEIGHTS_NAME).read_bytes()
+    return files
 
 
 def publish(

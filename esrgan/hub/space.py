@@ -9,7 +9,7 @@ from huggingface_hub import ModelInfo, SpaceCard, SpaceHardware, SpaceInfo
 
 from ..errors import HubError
 from ..files import check_folder, replacing_folder
-from ..models.generator import CONFIG_NAME, PSNR_NAME, WEIGHTS_NAME
+from ..models.generator import CONFIG_NAME, STAGES, weight_names
 from ..models.source import Source, parse
 from .publish import CARD_NAME, Files, asking, commit
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent
 REQUIREMENTS = "requirements.txt"
-WEIGHTS = {CONFIG_NAME, WEIGHTS_NAME, PSNR_NAME}
+WEIGHTS = {CONFIG_NAME, *STAGES.values()}
 
 
 def look_up(models: Mapping[str, str]) -> dict[str, ModelInfo]:
@@ -32,7 +32,7 @@ def look_up(models: Mapping[str, str]) -> dict[str, ModelInfo]:
         source = parse(text)
         with asking(source.place) as api:
             found[name] = api.model_info(source.place, revision=source.revision)
-        needed = WEIGHTS - {PSNR_NAME} if source.stage in (None, "gan") else WEIGHTS
+        needed = {CONFIG_NAME, *weight_names(source.stage)}
         missing = needed - _names(found[name])
         if missing:
             raise HubError(f"{text}: no {' and no '.join(sorted(missing))} there; publish a model to it first.")

@@ -27,12 +27,15 @@ BUNDLED = {folder.name: folder for folder in sorted((Path(__file__).parents[1] /
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 PSNR_NAME = "model.psnr.safetensors"
+CAMERA_NAME = "model.camera.safetensors"
+STAGES = {"psnr": PSNR_NAME, "gan": WEIGHTS_NAME, "camera": CAMERA_NAME}
 FIRST_LAYERS = ("conv_first.weight", "body.0.rdb1.conv1.weight")
 LARGEST = {"num_blocks": 100, "num_features": 4096, "growth_channels": 4096}
 NEEDED = {
     CONFIG_NAME: f"a model has {CONFIG_NAME} and {WEIGHTS_NAME}",
     WEIGHTS_NAME: f"a model has {CONFIG_NAME} and {WEIGHTS_NAME}",
-    PSNR_NAME: "this model was published with the weights of one stage only",
+    PSNR_NAME: "this model was published without the weights of its L1 stage",
+    CAMERA_NAME: "this model has no weights for photos with noise, blur or JPEG",
 }
 
 
@@ -130,8 +133,9 @@ class Generator(nn.Module):
                 with `config.json` and `model.safetensors`, a training's folder, a `.safetensors` file with BasicSR's
                 key names, or a Hub id.
             stage: which of a folder's weights: `gan` for `model.safetensors`, as by default; `psnr` for those of the
-                L1 stage beside it, `model.psnr.safetensors`; a number from 0 (psnr) to 1 (gan) for a blend of both.
-                It takes the place of the one in `source`.
+                L1 stage beside it, `model.psnr.safetensors`; a number from 0 (psnr) to 1 (gan) for a blend of both;
+                `camera` for `model.camera.safetensors`, for photos with noise, blur or JPEG. It takes the place of the
+                one in `source`.
             revision: branch, tag or commit of a Hub id; it takes the place of the one in `source`.
             token: for a private or gated Hub id; by default the one of `hf auth login`.
             cache_dir: where downloads are kept.
@@ -146,7 +150,7 @@ class Generator(nn.Module):
         """
         named = parse(source)
         stage = named.stage if stage is None else stage
-        names = _weight_names(stage)
+        names = weight_names(stage)
         place = BUNDLED.get(named.place, Path(named.place))
         if is_hub_id(str(place)):
             options = {
@@ -205,7 +209,9 @@ class Generator(nn.Module):
             generator = cls(**config)
         return load_strictly(generator, state, path)
 
-    def save_pretrained(self, folder: str | Path, *, psnr: "Generator | None" = None) -> None:
+    def save_pretrained(
+        self, folder: str | Path, *, psnr: "Generator | None" = None, camera: "Generator | None" = None
+    ) -> None:
         """Write `config.json` and `model.safetensors`, both or neither.
 
         Weights are in half precision, 2 bytes each, rounded by less than 8-bit output can show. Biases, where it would
@@ -215,9 +221,11 @@ class Generator(nn.Module):
             folder: where to; made if it is not there.
             psnr: the generator after the L1 stage, to be kept beside this one as `model.psnr.safetensors`;
                 without it, such a file of other weights is removed.
+            camera: the one for photos with noise, blur or JPEG, as `model.camera.safetensors`; likewise.
         """
         folder = Path(folder)
-        models = {WEIGHTS_NAME: self} | ({PSNR_NAME: psnr} if psnr else {})
+        given = {WEIGHTS_NAME: self, PSNR_NAME: psnr, CAMERA_NAME: camera}
+        models = {name: model for name, model in given.items() if model}
         with ExitStack() as stack:
             for name, model in models.items():
                 state = {
@@ -228,8 +236,8 @@ class Generator(nn.Module):
                 stack.enter_context(replacing(folder / name)).write_bytes(save(state, metadata={"format": "pt"}))
             config = stack.enter_context(replacing(folder / CONFIG_NAME))
             config.write_text(json.dumps(self.config, indent=2) + "\n", encoding="utf-8")
-        if not psnr:
-            (folder / PSNR_NAME).unlink(missing_ok=True)
+        for name in given.keys() - models.keys():
+            (folder / name).unlink(missing_ok=True)
 
     def push_to_hub(
         self,
@@ -285,12 +293,17 @@ def blend(psnr: Generator, gan: Generator, *, amount: float) -> Generator:
     return generator.eval()
 
 
-def _weight_names(stage: str | float | None) -> list[str]:
+def weight_names(stage: str | float | None) -> list[str]:
+    """The files that a stage is made of.
+
+    Raises:
+        ValueError: it is neither a name nor in 0..1.
+    """
     if isinstance(stage, float | int):
         return [PSNR_NAME, WEIGHTS_NAME]
-    if stage not in (None, "psnr", "gan"):
-        raise ValueError(f"stage {stage!r}: must be psnr, gan or a number from 0 to 1")
-    return [PSNR_NAME if stage == "psnr" else WEIGHTS_NAME]
+    if (stage or "gan") not in STAGES:
+        raise ValueError(f"stage {stage!r}: must be {', '.join(STAGES)} or a number from 0 to 1")
+    return [STAGES[stage or "gan"]]
 
 
 def model_folder(folder: Path) -> Path:
@@ -302,7 +315,7 @@ def model_folder(folder: Path) -> Path:
 def _find(folder: Path, names: list[str]) -> list[Path]:
     for name in names:
         if not (folder / name).is_file():
-            kind = NoSuchStage if name == PSNR_NAME else WeightsError
+            kind = WeightsError if name in (CONFIG_NAME, WEIGHTS_NAME) else NoSuchStage
             raise kind(f"{folder}: no {name} in this folder; {NEEDED[name]}.")
     return [folder / name for name in names]
 
@@ -313,7 +326,7 @@ def _download(repo_id: str, names: list[str], options: dict[str, Any]) -> list[P
         for name in names:
             files.append(fetch(repo_id, name, **options))
     except RemoteEntryNotFoundError as error:
-        kind = NoSuchStage if name == PSNR_NAME else WeightsError
+        kind = WeightsError if name in (CONFIG_NAME, WEIGHTS_NAME) else NoSuchStage
         raise kind(
             f"{repo_id}: no {name} there; {NEEDED[name]}. Other formats are not opened, as a pickle can run code."
         ) from error

@@ -9,7 +9,7 @@ from ..errors import WeightsError
 
 MODEL = (
     "SOURCE[@REVISION][:STAGE]: SOURCE is mixed, dogs, a model folder, a weights file or a Hub id, REVISION one of the "
-    "Hub's, STAGE psnr, gan or a number from 0 to 1 between them"
+    "Hub's, STAGE psnr, gan or a number from 0 to 1 between them, or camera, for photos with noise, blur or JPEG"
 )
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]*[\w-]")
 FORMER_STAGE = re.compile(r"(.+)@(psnr|gan|0(?:\.\d+)?|1)")  # what was written before the colon was
@@ -21,7 +21,7 @@ class Source(NamedTuple):
     Attributes:
         place: a bundled name, a path or a Hub id.
         revision: branch, tag or commit of a Hub id.
-        stage: `psnr`, `gan` or a number from 0 (psnr) to 1 (gan).
+        stage: `psnr`, `gan`, `camera` or a number from 0 (psnr) to 1 (gan).
     """
 
     place: str
@@ -60,14 +60,14 @@ def parse_stage(text: str, name: str) -> str | float:
     Raises:
         WeightsError: it means none.
     """
-    if text in ("psnr", "gan"):
+    if text in ("psnr", "gan", "camera"):
         return text
     try:
         stage = float(text)
     except ValueError:
         stage = -1
     if not 0 <= stage <= 1:
-        raise WeightsError(f"{name}: the stage after the colon must be psnr, gan or a number from 0 to 1.")
+        raise WeightsError(f"{name}: the stage after the colon must be psnr, gan, camera or a number from 0 to 1.")
     return stage
 
 
