@@ -11,6 +11,7 @@ from PIL import Image
 from ..errors import ImageError
 from ..files import replacing
 from .colour_chunks import chunk_profile
+from .condition import Condition, measure_condition, quality_of
 from .decoding import decode, spread
 from .exif import Exif, read_exif
 from .metadata import fitting_profile, to_srgb
@@ -42,6 +43,7 @@ class Photo:
         xmp: the XMP packet, without orientation and size; may be empty.
         duration: for how long an animation shows it, ms; None if it is no frame of one.
         frame_count: how many frames the file holds, of which this is one.
+        jpeg_quality: what it was written with, 1 to 100; None if it is no JPEG.
     """
 
     colour: np.ndarray
@@ -52,6 +54,7 @@ class Photo:
     xmp: bytes = b""
     duration: float | None = None
     frame_count: int = 1
+    jpeg_quality: int | None = None
 
     @property
     def bits(self) -> int:
@@ -126,7 +129,9 @@ class Photo:
             filled = spread(colour.astype(np.float32), alpha.astype(np.float32)[..., None])
             colour = np.rint(filled).astype(colour.dtype)
         colour = np.broadcast_to(colour, (*colour.shape[:2], 3))
-        return cls(colour, alpha, grey, fitting_profile(image, grey), exif.kept(), xmp)
+        tables = getattr(image, "quantization", None)
+        quality = quality_of(tables[0]) if tables and 0 in tables else None
+        return cls(colour, alpha, grey, fitting_profile(image, grey), exif.kept(), xmp, jpeg_quality=quality)
 
     def rgb(self) -> Image.Image:
         """What models and measurements see: 8-bit sRGB, transparency over white."""
@@ -141,6 +146,21 @@ class Photo:
             image.putalpha(Image.fromarray(alpha))
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         return image
+
+    def condition(self) -> Condition:
+        """How noisy, compressed or enlarged it is."""
+        return measure_condition(self.rgb(), self.jpeg_quality)
+
+    def halved(self) -> "Photo":
+        """This photo with half as many pixels a side, by Pillow's bicubic."""
+        width, height = (max(1, side // 2) for side in self.colour.shape[1::-1])
+
+        def half(values: np.ndarray) -> np.ndarray:
+            smaller = Image.fromarray(values.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
+            return np.rint(np.asarray(smaller).clip(0, np.iinfo(values.dtype).max)).astype(values.dtype)
+
+        colour = np.dstack([half(self.colour[..., channel]) for channel in range(3)])
+        return replace(self, colour=colour, alpha=None if self.alpha is None else half(self.alpha), jpeg_quality=None)
 
     def enlarged(self, colour: np.ndarray) -> "Photo":
         """This photo with 4 times as many pixels a side, of 8 or 16 bits.
