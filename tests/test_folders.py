@@ -10,10 +10,11 @@ import pytest
 from conftest import EXAMPLES
 from PIL import Image
 
-from esrgan import Generator, ImageError
+from esrgan import Generator, ImageError, Upscaler
 from esrgan.__main__ import main
 from esrgan.errors import FileError
 from esrgan.images.reading import find_images, search_folder
+from esrgan.images.resize import enlarge
 from esrgan.inference.folder import find_targets
 
 PHOTO = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 124, 76))
@@ -176,3 +177,58 @@ def test_a_folder_of_forty_odd_files_and_its_report(
     for name in BAD:
         assert f"{folder / name}: " in report
     assert "Traceback" not in report
+
+
+@pytest.fixture
+def model_with_camera(tmp_path: Path) -> Path:
+    clean, camera = Generator(1, 4, 2), Generator(1, 4, 2)
+    clean.save_pretrained(tmp_path / "staged", camera=camera)
+    return tmp_path / "staged"
+
+
+def test_auto_gives_damaged_photos_to_the_camera_stage_and_says_why(
+    folder: Path, model_with_camera: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 228, 156))
+    photo.save(folder / "clean.png")
+    photo.save(folder / "web.jpg", quality=40)
+    out = folder.parent / "out"
+    with caplog.at_level("INFO"):
+        status = main(["upscale", str(folder), "-o", str(out), "--model", str(model_with_camera), "--stage", "auto"])
+    assert status == 0
+    assert "clean.png: clean; usual stage" in caplog.text
+    assert "web.jpg: JPEG of quality 40; camera stage" in caplog.text
+    for name, stage in (("clean.png", "gan"), ("web.jpg", "camera")):
+        expected = Upscaler(Generator.from_pretrained(model_with_camera, stage=stage))(Image.open(folder / name))
+        result = Image.open(out / Path(name).with_suffix(".png"))
+        assert np.array_equal(result, expected)
+        named = f"{model_with_camera}{':camera' * (stage == 'camera')}, enlarged 4 times"
+        assert named.encode() in result.info["xmp"]
+
+
+def test_a_stage_may_be_given_apart_from_the_model(folder: Path, model_with_camera: Path) -> None:
+    PHOTO.save(folder / "a.png")
+    for spelt in (["--model", f"{model_with_camera}:camera"], ["--model", str(model_with_camera), "--stage", "camera"]):
+        assert main(["upscale", str(folder / "a.png"), "-o", str(folder / "out"), "--overwrite", *spelt]) == 0
+        expected = Upscaler(Generator.from_pretrained(model_with_camera, stage="camera"))(PHOTO)
+        assert np.array_equal(Image.open(folder / "out" / "a.png"), expected)
+
+
+def test_a_photo_that_was_enlarged_before_is_halved_if_asked_for(
+    folder: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 228, 156))
+    photo.save(folder / "plain.png")
+    enlarge(photo, 2).save(folder / "large.png")
+    out = folder.parent / "out"
+    with caplog.at_level("INFO"):
+        assert main(["upscale", str(folder), "-o", str(out), "--model", str(model), "--halve"]) == 0
+    assert "large.png: was enlarged before; halved first" in caplog.text
+    assert "plain.png" not in caplog.text
+    assert Image.open(out / "plain.png").size == Image.open(out / "large.png").size == (512, 384)
+
+
+def test_what_is_no_stage_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["upscale", str(folder), "-o", "out", "--stage", "best"])
+    assert "best: must be auto, psnr, gan, camera or a number from 0 to 1" in capsys.readouterr().err

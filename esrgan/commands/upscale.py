@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..errors import EsrganError
-from ..models.source import MODEL, readable
+from ..errors import EsrganError, WeightsError
+from ..models.source import MODEL, parse, parse_stage, readable
 
 if TYPE_CHECKING:
     from ..inference.folder import Targets
@@ -32,6 +32,17 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "-o", "--output", type=Path, required=True, metavar="OUT", help="a folder, or for one photo a file name"
     )
     parser.add_argument("--model", default="mixed", help=f"{MODEL} (default: %(default)s)")
+    parser.add_argument(
+        "--stage",
+        type=stage,
+        help="of the model: psnr, gan, camera or a number from 0 to 1; or auto: its camera stage for photos that are "
+        "found to have noise or JPEG's blocks, and for others the one that --model names",
+    )
+    parser.add_argument(
+        "--halve",
+        action="store_true",
+        help="first halve photos that were enlarged before, whose pixels hold half of what they could",
+    )
     parser.add_argument("--format", choices=EXTENSIONS, help="of the files in the output folder (default: png)")
     parser.add_argument(
         "--quality", type=int, choices=range(1, 101), metavar="1..100", help="of jpeg (default: 95) and lossy webp"
@@ -68,6 +79,14 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.set_defaults(run=run)
 
 
+def stage(text: str) -> str | float:
+    """What `--stage` may be."""
+    try:
+        return text if text == "auto" else parse_stage(text, text)
+    except WeightsError:
+        raise argparse.ArgumentTypeError(f"{text}: must be auto, psnr, gan, camera or a number from 0 to 1") from None
+
+
 def run(options: argparse.Namespace) -> int:
     """Upscale, by all processes that were launched; a photo that cannot be used does not stop the rest."""
     from accelerate import PartialState
@@ -89,17 +108,21 @@ def run(options: argparse.Namespace) -> int:
     wanted = [pair for pair in targets.pairs if options.overwrite or not pair[1].is_file()]
     (wanted,) = broadcast_object_list([wanted])  # one process may have begun to write before another looks
     given = {"tile": options.tile, "overlap": options.overlap, "ensemble": options.ensemble}
-    generator = load(options.model)
+    model = parse(options.model)
+    if options.stage not in (None, "auto"):
+        model = model._replace(stage=options.stage)
+    sources = [model, model._replace(stage="camera")] if options.stage == "auto" else [model]
     try:
-        upscaler = (
+        upscaler, *others = (
             OpenVINOUpscaler(generator, int8=options.backend == "openvino-int8", **given)
             if compiled
             else Upscaler(generator, device=state.device, **given)
+            for generator in (load(str(source)) for source in sources)
         )
     except ValueError as error:
         logger.error("%s", error)
         return 2
-    provenance = Provenance(f"esrgan-animals {__version__}", readable(options.model)) if options.provenance else None
+    provenance = Provenance(f"esrgan-animals {__version__}", readable(str(model))) if options.provenance else None
     failed = []
     with state.split_between_processes(wanted) as share, logging_redirect_tqdm():
         bar = tqdm(share, unit="photo", disable=not state.is_main_process)
@@ -116,6 +139,8 @@ def run(options: argparse.Namespace) -> int:
                     provenance=provenance,
                     all_frames=options.all_frames,
                     progress=state.is_main_process,
+                    repairer=others[0] if others else None,
+                    halve=options.halve,
                 )
             except (EsrganError, OSError) as error:
                 failed.append(str(error))

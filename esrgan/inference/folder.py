@@ -1,8 +1,9 @@
 """Photos by the folder: what is read, where each result goes, and each from file to file."""
 
+import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -16,7 +17,10 @@ from ..images.photo import DEEP, Photo, check_target
 from ..images.reading import EXTENSIONS, format_of, locked_folder, search_folder
 from ..images.resize import SCALE
 from ..images.xmp import Provenance
+from ..models.source import parse
 from .upscaler import Upscaler
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ def upscale_file(
     provenance: Provenance | None = None,
     all_frames: bool = False,
     progress: bool = False,
+    repairer: Upscaler | None = None,
+    halve: bool = False,
 ) -> None:
     """Upscale a photo by 4, from file to file.
 
@@ -124,12 +130,21 @@ def upscale_file(
         all_frames: whether an animation, or a document of several pages, is upscaled whole, with 8 bits a channel, and
             not its first frame alone.
         progress: whether to show a bar over its tiles.
+        repairer: what enlarges photos that are noisy or badly compressed instead (`Condition.damage`); the log says of
+            each photo which was taken. By default nothing is measured.
+        halve: whether a photo that was enlarged before (`Condition.is_enlarged`) is halved first.
 
     Raises:
         FileError: the result cannot be written there.
         ImageError: it cannot be read, or the format cannot hold the result.
     """
     check_file(target)
+    count = decode(str(path), count_frames, path) if all_frames else 1
+    photo = open_photo(path) if count == 1 or repairer else None
+    if photo:
+        photo, upscaler = choose(photo, path, upscaler, repairer, halve=halve and count == 1)
+    if upscaler is repairer and provenance:
+        provenance = replace(provenance, model=str(parse(provenance.model)._replace(stage="camera")))
     with tqdm(unit="tile", leave=False, disable=not progress) as bar:
 
         def upscale(photo: Photo, bits: int) -> Photo:
@@ -138,19 +153,36 @@ def upscale_file(
                 bar.update(done - bar.n)
             return photo.enlarged(pixels)
 
-        if all_frames and (count := decode(str(path), count_frames, path)) > 1:
-            animation = Animation.scan(path)
-            animation.check(target, bits or 8, quality)
-
-            def frames() -> Iterator[Photo]:
-                for number, photo in enumerate(Photo.frames(path), 1):
-                    bar.set_description(f"frame {number} of {count}")
-                    yield upscale(photo, 8)
-
-            animation.save(target, frames(), quality=quality, exif=exif, provenance=provenance)
+        if photo and count == 1:
+            bits = bits or (photo.bits if format_of(target) in DEEP else 8)
+            height, width = photo.colour.shape[:2]
+            check_target(target, SCALE * width, SCALE * height, photo.channels, bits, quality)
+            upscale(photo, bits).save(target, quality=quality, exif=exif, provenance=provenance)
             return
-        photo = open_photo(path)
-        bits = bits or (photo.bits if format_of(target) in DEEP else 8)
-        height, width = photo.colour.shape[:2]
-        check_target(target, SCALE * width, SCALE * height, photo.channels, bits, quality)
-        upscale(photo, bits).save(target, quality=quality, exif=exif, provenance=provenance)
+        animation = Animation.scan(path)
+        animation.check(target, bits or 8, quality)
+
+        def frames() -> Iterator[Photo]:
+            for number, photo in enumerate(Photo.frames(path), 1):
+                bar.set_description(f"frame {number} of {count}")
+                yield upscale(photo, 8)
+
+        animation.save(target, frames(), quality=quality, exif=exif, provenance=provenance)
+
+
+def choose(
+    photo: Photo, path: Path, upscaler: Upscaler, repairer: Upscaler | None, *, halve: bool
+) -> tuple[Photo, Upscaler]:
+    """The photo, halved if it is to be, and what enlarges it, by its condition; arguments as for `upscale_file`."""
+    if not (repairer or halve):
+        return photo, upscaler
+    condition = photo.condition()
+    if condition.is_enlarged and halve:
+        photo = photo.halved()
+        logger.info("%s: was enlarged before; halved first", path)
+    elif condition.is_enlarged:
+        logger.info("%s: was enlarged before, as half its pixels a side would show the same; --halve helps", path)
+    if not repairer:
+        return photo, upscaler
+    logger.info("%s: %s", path, f"{condition.damage}; camera stage" if condition.damage else "clean; usual stage")
+    return photo, repairer if condition.damage else upscaler
