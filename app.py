@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from importlib.resources import files
 from importlib.util import find_spec
 from threading import Event, Thread
 
@@ -72,8 +73,19 @@ THEME = gr.themes.Default(primary_hue="emerald", neutral_hue="stone", font=["sys
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_dark="*primary_700",
     button_primary_background_fill_hover_dark="*primary_800",
+    color_accent="*primary_700",
+    body_text_color_subdued="*neutral_600",
+    link_text_color_dark="*secondary_400",
 )
 CSS = """
+.dark {--color-accent: var(--primary-400)}
+:focus-visible {outline: 3px solid var(--color-accent) !important; outline-offset: 2px !important}
+:is([role=tab], .gallery-item, .thumbnail-item, .image-container button, .icon-button, .reset-button,
+    [type=number]):focus-visible {outline-offset: -3px !important}  /* what is outside of these is cut off */
+.gallery:has(> .gallery-item) {display: grid !important; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr))}
+.gallery-item :is(span, .container, img) {display: block; width: 100% !important; max-width: none !important}
+.gallery-item img {aspect-ratio: 4 / 3}
+.json-node :is(.key, .value) {color: inherit !important}
 .figures table {width: 100%; border: 0 !important; font-variant-numeric: tabular-nums}
 .figures table tr {border: 0 !important}
 .figures table :is(th, td) {border-width: 0 0 1px !important; border-color: var(--border-color-primary) !important;
@@ -88,6 +100,8 @@ CSS = """
 .footnote p {font-size: 0.9em}
 .scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
 """
+
+SCRIPT = files("esrgan.page") / "page.js"
 
 logger = logging.getLogger("esrgan")
 
@@ -188,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
             state_session_capacity=KEPT_VISITS,
             theme=THEME,
             css=CSS,
+            js=SCRIPT.read_text(encoding="utf-8"),
             prevent_thread_lock=True,
         )
     except OSError:

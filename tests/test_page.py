@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
 
 WAIT = 60_000
+TABS = ("Compare", "Upscale", "Batch", "Study")
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
 
@@ -305,6 +307,87 @@ def test_by_keyboard_alone_an_example_is_compared_and_its_error_shown(visitor: V
     tab_to(".views")
     visitor.page.keyboard.press("6")
     visitor.tab.locator(".pane:not(.pending) img[src$='-error_bicubic.png']").wait_for()
+
+
+def fill(visitor: Visitor, tab: str, photo: Path) -> None:
+    """Go to a tab and have it show all that it can."""
+    visitor.page.get_by_role("tab", name=tab).click()
+    if tab != "Study":
+        visitor.upload(photo)
+        if tab == "Batch":
+            visitor.tab.get_by_role("button", name="Compare all").click()
+        visitor.tab.locator("table").first.wait_for()
+    for closed in visitor.page.get_by_role("button", name=re.compile("^(All figures|About)")).all():
+        closed.click()
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_axe_finds_nothing_serious_light_or_dark_on_any_screen(visitor: Visitor, photo: Path, tab: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    fill(visitor, tab, photo)
+    for width in (1280, 768, 390):
+        visitor.page.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            visitor.page.emulate_media(color_scheme=scheme)
+            visitor.page.wait_for_timeout(400)  # colours fade, and what is wide is made so that it can be scrolled
+            found = axe.run(visitor.page).response["violations"]
+            serious = {
+                (rule["id"], node["html"])
+                for rule in found
+                if rule["impact"] in ("serious", "critical")
+                for node in rule["nodes"]
+            }
+            assert not serious, (width, scheme)
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_the_tab_key_leads_to_every_control_and_shows_where_it_is(visitor: Visitor, photo: Path, tab: str) -> None:
+    fill(visitor, tab, photo)
+    focused = """() => {
+        const here = document.activeElement, style = getComputedStyle(here)
+        if (here === document.body || here.hasAttribute("data-reached")) return null
+        here.setAttribute("data-reached", "")
+        return here.checkVisibility() && style.outlineStyle !== "none" ? parseFloat(style.outlineWidth) : 0
+    }"""
+    visitor.page.evaluate("document.activeElement.blur()")
+    visitor.page.mouse.click(2, 2)
+    widths = []
+    while len(widths) < 200:
+        visitor.page.keyboard.press("Tab")
+        if (width := visitor.page.evaluate(focused)) is None:
+            break
+        widths.append(width)
+    assert min(widths) >= 2
+    controls = (
+        ":is(button:not([tabindex='-1']), a[href], input, [role=slider], textarea):not(:disabled, [data-reached])"
+    )
+    assert not visitor.page.evaluate(
+        """controls => [...document.querySelectorAll(controls)]
+            .filter(e => e.checkVisibility({visibilityProperty: true})).map(e => e.outerHTML)""",
+        controls,
+    )
+
+
+@pytest.mark.parametrize("leave", ["Tab", "Escape"])
+def test_the_list_of_further_tabs_closes_when_it_is_left(visitor: Visitor, leave: str) -> None:
+    visitor.page.set_viewport_size({"width": 390, "height": 900})
+    visitor.page.get_by_role("button", name="More tabs").press("Enter")
+    listed = visitor.page.locator(".overflow-dropdown button")
+    listed.last.press(leave)
+    listed.last.wait_for(state="hidden")
+
+
+def test_examples_have_names_and_fill_their_frames(visitor: Visitor) -> None:
+    for width in (1280, 768, 390):
+        visitor.page.set_viewport_size({"width": width, "height": 900})
+        for name in ("cat chelsea", "dog german shepherd", "kitten wool", "polar bear", "raccoon face"):
+            frame = visitor.tab.get_by_role("button", name=name, exact=True)
+            picture = visitor.loaded(f"img[alt='{name}']")
+            assert picture.evaluate("image => getComputedStyle(image).objectFit") == "cover"
+            outer, inner = frame.bounding_box(), picture.bounding_box()
+            assert outer
+            assert inner
+            assert all(outer[side] - 3 <= inner[side] <= outer[side] for side in ("width", "height")), (name, width)
 
 
 def test_where_one_clicks_is_looked_at_closer(server: Server, visitor: Visitor) -> None:
