@@ -118,7 +118,7 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
             studio.compared_pixels,
             tell_comparison,
             saved=compared,
-            shown=(*compared, *map(error_name, studio.ways)),
+            shown=(*compared, *map(error_name, studio.ways), "doubt"),
             detail=DETAIL,
         ),
         Job(
@@ -129,7 +129,7 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
             studio.upscaled_pixels,
             tell_upscale,
             saved=studio.ways,
-            shown=studio.ways,
+            shown=(*studio.ways, "doubt"),
             detail=DETAIL,
             has_parts=True,
         ),

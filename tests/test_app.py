@@ -432,6 +432,16 @@ def test_a_job_that_is_no_longer_wanted_ends_with_what_the_page_says_by_then() -
         assert made == ["a 1", "a 2"]
 
 
+def test_what_runs_beside_a_job_ends_when_another_is_asked_for() -> None:
+    visit = Visit()
+    visit.ask(("a",), "working")
+    steps = visit.beside(iter("123"))
+    assert next(steps) == "1"
+    visit.ask(("a",), "working")
+    assert [*steps] == []
+    assert [*visit.beside(iter("123"))] == ["1", "2", "3"]
+
+
 def test_a_visit_takes_no_more_memory_with_each_answer(
     tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

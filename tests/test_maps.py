@@ -3,7 +3,15 @@
 import numpy as np
 from PIL import Image
 
-from esrgan.evaluation.maps import draw_error, draw_winner, error_scale, local_error, local_gain
+from esrgan.evaluation.maps import (
+    colour_scale,
+    draw_doubt,
+    draw_error,
+    draw_winner,
+    local_doubt,
+    local_error,
+    local_gain,
+)
 
 
 def test_local_gain_by_hand() -> None:
@@ -54,4 +62,26 @@ def test_the_error_is_black_where_there_is_none_and_brightest_from_32_levels_on(
     assert tuple(map(int, drawn[8, 29])) == none == (0, 0, 3)
     assert sum(none) < sum(half) < sum(end)
     assert end == beyond == (252, 254, 164)
-    assert error_scale().endswith("#fcffa4)")
+    assert colour_scale().endswith("#fcffa4)")
+
+
+def test_local_doubt_by_hand() -> None:
+    """Two of four results a grey level's 219/255 of luma higher each: the deviation is half of that."""
+    results = [np.full((20, 17, 3), 100, np.uint8) for _ in range(4)]
+    for result in results[:2]:
+        result[:8, :8] += 10
+    results[3][16:18, 16] += 20  # one of four, in half of the four pixels of the last block
+    expected = np.zeros((3, 3))
+    expected[0, 0], expected[2, 2] = 5 * 219 / 255, 20 * 219 / 255 * np.sqrt(3 / 16 / 2)
+    np.testing.assert_allclose(local_doubt(results), expected, atol=1e-9)
+
+
+def test_doubt_is_black_where_all_agree_however_wrong_and_brightest_from_10_levels_on() -> None:
+    a = np.full((8, 24, 3), 100, np.uint8)
+    b = a.copy()
+    b[:, 8:16], b[:, 16:] = 112, 130  # deviations of 5.2 and 12.9 levels of luma
+    drawn = np.asarray(draw_doubt([a, b]))
+    none, half, end = (tuple(map(int, drawn[7, x])) for x in (7, 8, 23))
+    assert none == (0, 0, 3)
+    assert sum(none) < sum(half) < sum(end)
+    assert end == (252, 254, 164)

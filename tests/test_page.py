@@ -15,7 +15,7 @@ from conftest import EXAMPLES
 from PIL import Image
 
 import app
-from esrgan.evaluation.maps import draw_error, draw_winner
+from esrgan.evaluation.maps import draw_doubt, draw_error, draw_winner
 from esrgan.evaluation.metrics import METRICS, compare
 from esrgan.evaluation.study import bicubic, measure, read_truth
 from esrgan.images.bounded import read_image
@@ -244,6 +244,24 @@ def test_an_upload_is_upscaled_and_its_download_is_exact(
         download.value.save_as(tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as image:
             assert np.array_equal(np.asarray(image), np.asarray(server.models[name].at(app.DETAIL)(read_image(photo))))
+
+
+@pytest.mark.parametrize("title", ["Compare", "Upscale"])
+def test_what_is_guessed_is_shown_once_it_is_asked_for(
+    server: Server, visitor: Visitor, photo: Path, title: str
+) -> None:
+    visitor.page.get_by_role("tab", name=title).click()
+    visitor.upload(photo)
+    ask = visitor.tab.get_by_role("button", name="Show what is guessed")
+    ask.wait_for()
+    assert "Doubt" not in visitor.tab.locator(".choices button").all_inner_texts()
+    ask.click()
+    visitor.tab.get_by_text("What is bright is invented").wait_for()
+    visitor.tab.locator(".pane img[src$='-doubt.png']").wait_for()
+    assert visitor.tab.locator(".pane").all_inner_texts() == ["Bicubic", "Doubt"]
+    small = read_image(photo) if title == "Upscale" else shrink(read_truth(photo), 4)
+    results = [server.models[name].at(detail)(small) for name in ("mixed", "dogs") for detail in (0, 1)]
+    assert np.array_equal(visitor.pictures("doubt")[0], np.asarray(draw_doubt([*map(np.asarray, results)])))
 
 
 def test_a_bad_file_and_no_file_get_a_message_and_the_page_goes_on(

@@ -1,4 +1,6 @@
-"""Where in a photo a result is wrong, and where one is closer to the truth than another."""
+"""Where in a photo a result is wrong, where one is closer to the truth than another, and where results disagree."""
+
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -9,8 +11,9 @@ from .metrics import luma
 BLOCK = 8
 BLUE = np.array([0x1F, 0x77, 0xB4], np.float64)
 ORANGE = np.array([0xFF, 0x7F, 0x0E], np.float64)
-ERROR_COLOURS = matplotlib.colormaps["inferno"]  # perceptually uniform, and for colour-blind people too
+COLOURS = matplotlib.colormaps["inferno"]  # perceptually uniform, and for colour-blind people too
 ERROR_END = 32  # levels of brightness, where the scale of colours ends
+DOUBT_END = 10  # the same; a result is off by about three times the spread, so that both maps look alike
 
 
 def block_means(values: np.ndarray) -> np.ndarray:
@@ -52,13 +55,37 @@ def draw_error(result: Image.Image, truth: Image.Image) -> Image.Image:
     The scale is the same for all photos, so that results, models and photos can be compared.
     """
     pixels = np.asarray(truth)
-    colours = ERROR_COLOURS(local_error(np.asarray(result), pixels) / ERROR_END, bytes=True)
-    return Image.fromarray(spread(colours[..., :3], pixels.shape))
+    return paint(local_error(np.asarray(result), pixels) / ERROR_END, pixels.shape)
 
 
-def error_scale() -> str:
+def local_doubt(results: Sequence[np.ndarray]) -> np.ndarray:
+    """How far results of one photo disagree: the standard deviation of their luma, quadratic mean of 8 x 8 pixels.
+
+    Args:
+        results: 8-bit RGB, each of shape (H, W, 3).
+
+    Returns:
+        Shape (ceil(H / 8), ceil(W / 8)), levels of 255.
+    """
+    return np.sqrt(block_means(np.var([luma(result) for result in results], axis=0)))
+
+
+def draw_doubt(results: Sequence[np.ndarray]) -> Image.Image:
+    """The disagreement in the colours of the error: black where there is none, pale yellow from 10 levels on.
+
+    The scale is the same for all photos. Agreement proves nothing: what all have learned alike, all may have wrong.
+    """
+    return paint(local_doubt(results) / DOUBT_END, results[0].shape)
+
+
+def paint(blocks: np.ndarray, shape: tuple[int, ...]) -> Image.Image:
+    """Blocks of values in 0..1 in colours, as a picture of this shape (H, W, ...)."""
+    return Image.fromarray(spread(COLOURS(blocks, bytes=True)[..., :3], shape))
+
+
+def colour_scale() -> str:
     """The scale of colours from left to right, as CSS."""
-    stops = (matplotlib.colors.to_hex(ERROR_COLOURS(step / 8)) for step in range(9))
+    stops = (matplotlib.colors.to_hex(COLOURS(step / 8)) for step in range(9))
     return f"linear-gradient(to right, {', '.join(stops)})"
 
 

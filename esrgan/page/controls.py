@@ -1,6 +1,6 @@
 """What the tabs of the page share: what a visitor wants, the controls, and how a job is asked for, run and stopped."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.components import Component
 
 from .failures import failure
-from .jobs import Studio
+from .jobs import Step, Studio
 from .wording import WORKING
 
 DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
@@ -33,16 +33,26 @@ class Visit:
     Attributes:
         job: the values of the inputs of the job that was asked for last; None before the first and once it is stopped.
         words: what the page says until that job answers.
+        turn: how often a job was asked for or stopped.
     """
 
     def __init__(self) -> None:
         self.job: Answer | None = None
         self.words = ""
+        self.turn = 0
 
     def ask(self, job: Answer | None, words: str) -> str:
         """Want this job, or none, from now on."""
-        self.job, self.words = job, words
+        self.job, self.words, self.turn = job, words, self.turn + 1
         return words
+
+    def beside(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """Steps of something beside the job, until a job is asked for or stopped."""
+        turn = self.turn
+        for step in steps:
+            if self.turn != turn:
+                break
+            yield step
 
     def follow(self, answers: Callable[..., Iterator[Answer]], nothing: Callable[[str], Answer]) -> Iterator[Answer]:
         """The answers to the job for as long as it is wanted, and then `nothing` but the words there are by then.
@@ -105,6 +115,7 @@ class Work:
             yield from visit.follow(self.answers, self.nothing)
 
         def halt(told: str, visit: Visit) -> Any:
+            visit.turn += 1
             return self.nothing(visit.ask(None, STOPPED)) if told.startswith(WORKING) else gr.skip()
 
         outputs = list(self.outputs)

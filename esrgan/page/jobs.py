@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..errors import HubUnreachable, ImageError, NoSuchStage, WeightsError
 from ..evaluation import metrics
-from ..evaluation.maps import draw_error, draw_winner
+from ..evaluation.maps import draw_doubt, draw_error, draw_winner
 from ..evaluation.study import bicubic
 from ..images.bounded import decode, open_photo
 from ..images.photo import Photo
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
 UPSCALING = 0.8  # of the time that a job takes, about; the rest is measuring
-RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map")  # names that a further model cannot have
+RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map", "doubt")  # names that a further model cannot have
 
 Figures = dict[str, Any]
 Pictures = dict[str, Image.Image]
@@ -49,6 +49,7 @@ class Step:
         results: those there are so far, by their way: `bicubic`, the models.
         errors: by the same, with the last step of a comparison, where each result is wrong.
         winner: with that step, where which model came closer.
+        doubt: with the last step of `Studio.doubt`, where the models disagree.
         exact: with the last step, results that have more than a picture shows, as they are saved.
         notes: sentences about what was done with the photo before.
         figures: with the last step of a photo, what was measured.
@@ -63,6 +64,7 @@ class Step:
     results: Pictures = field(default_factory=dict)
     errors: Pictures = field(default_factory=dict)
     winner: Image.Image | None = None
+    doubt: Image.Image | None = None
     exact: Mapping[str, Photo] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     figures: Figures | None = None
@@ -73,7 +75,7 @@ class Step:
     def pictures(self) -> Pictures:
         """All there are, by the names under which they are saved."""
         named = {"small": self.source, "original": self.truth, **self.results, "map": self.winner}
-        named |= {error_name(way): picture for way, picture in self.errors.items()}
+        named |= {error_name(way): picture for way, picture in self.errors.items()} | {"doubt": self.doubt}
         return {name: picture for name, picture in named.items() if picture}
 
 
@@ -106,7 +108,7 @@ class Model:
         if parse(source).stage is None:
             with suppress(NoSuchStage, HubUnreachable):  # the latter where only the other is in the cache
                 self.psnr = Generator.from_pretrained(source, stage="psnr")
-        self.at = lru_cache(maxsize=2)(self._at)
+        self.at = lru_cache(maxsize=3)(self._at)  # both ends, and where the dial stands
 
     @property
     def has_dial(self) -> bool:
@@ -263,6 +265,24 @@ class Studio:
         figures = {"consistency": consistency, "mixed_against_dogs": agreement}
         yield replace(step, done=1, text="done", exact=exact, figures=figures)
         self.limits.learn(source.width * source.height, time.monotonic() - started)
+
+    def doubt(self, small: Image.Image) -> Iterator[Step]:
+        """Where the models disagree: mixed and dogs, each at both ends of its dial, wherever that stands.
+
+        Args:
+            small: the photo, before it is enlarged.
+
+        Yields:
+            At the end `doubt`.
+        """
+        ends = [(name, detail) for name in ("mixed", "dogs") for detail in ((0, 1) if self.has_dial else (1,))]
+        results = []
+        for i, (name, detail) in enumerate(ends):
+            for done, count, enlarged in self.models[name].at(detail).stream(small):
+                if done == count:
+                    results.append(enlarged)
+                yield Step((i + done / count) / len(ends), f"{name.capitalize()} at detail {detail}")
+        yield Step(1, "done", doubt=draw_doubt(results))
 
     def peek(self, small: Image.Image, box: Box, detail: float) -> Pictures:
         """A part of a photo by each model: a look at another detail before all of it is computed.

@@ -15,14 +15,14 @@ from ..evaluation.plots import hardest_crop
 from ..evaluation.study import finite
 from ..images.reading import EXAMPLES, write_image
 from ..images.resize import SCALE
-from .controls import PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
+from .controls import MODELS, PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import DELETED, failure, refusing
 from .jobs import Figures, Step, Studio
 from .limits import Box
 from .listeners import heard
 from .stage import focus_of, make_stage, opening, stage_value
 from .uploads import make_folder
-from .wording import add_notes, label, picture_labels, tell_maps, tell_progress
+from .wording import DOUBT, add_notes, label, picture_labels, tell_doubt, tell_maps, tell_progress
 from .zero_gpu import on_gpu
 
 CACHED_RESULTS = 32
@@ -133,6 +133,7 @@ class PhotoTab:
         self.labels = {name: text for name, text in picture_labels(studio.ways).items() if name in job.shown}
         self.cached: OrderedDict[tuple[str, ...], Result] = OrderedDict()
         self.work = on_gpu(job.work, job.pixels)
+        self.question = on_gpu(studio.doubt, lambda small: 2 * small.width * small.height)
         self.look_closer = on_gpu(studio.peek, lambda small, box, detail: small.width * small.height)
         with gr.Tab(job.title):
             gr.Markdown(job.hint)
@@ -159,6 +160,9 @@ class PhotoTab:
         self.verdict = gr.Markdown(WAITING)
         self.stage = make_stage(opening(self.labels) if "original" in self.labels else None)
         with gr.Column(visible=False) as self.details:
+            with gr.Row():
+                self.ask_doubt = gr.Button("Show what is guessed", size="sm", min_width=180, scale=0)
+            self.doubt_told = gr.Markdown(elem_classes="footnote")
             if "map" in self.labels:
                 gr.Markdown(tell_maps(self.labels, self.studio.ways), elem_classes="footnote")
             self.rows = gr.Markdown(elem_classes="figures")
@@ -187,6 +191,7 @@ class PhotoTab:
         emptied = {
             self.stage: lambda: None,
             self.details: lambda: gr.Column(visible=False),
+            self.doubt_told: lambda: "",
             self.result: Result,
         }
         work = Work(inputs, self.answers, [*told, self.result], self.nothing, self.verdict, emptied)
@@ -200,6 +205,14 @@ class PhotoTab:
             self.photo.upload: new,
             self.examples.load_input_event.then: new,
         }
+        self.ask_doubt.click(
+            self.add_doubt,
+            [self.result, visit],
+            [self.doubt_told, self.result],
+            api_visibility="private",
+            show_progress="hidden",
+            **MODELS,
+        ).failure(lambda: "", None, self.doubt_told, **QUIET)
         shown = [self.rows, self.stage, self.details, self.target, self.box, self.closer]
         for done in work.wire(triggers, self.stop, visit):
             done.success(self.show, [self.result, self.box], shown, **PROMPT)
@@ -312,14 +325,30 @@ class PhotoTab:
 
     def show_stage(self, result: Result) -> dict[str, Any] | None:
         """The pictures there are, and which are still to come."""
-        pictures = {name: result.paths[name] for name in self.labels if name in result.paths}
+        labels = {name: text for name, text in self.labels.items() if name in result.paths or name != "doubt"}
+        pictures = {name: result.paths[name] for name in labels if name in result.paths}
         if not pictures:
             return None
         if not all(Path(path).exists() for path in pictures.values()):
             raise failure(DELETED)
         with refusing(), Image.open(result.target) as image:
             focus = focus_of(image)
-        return stage_value(pictures, self.labels, focus=focus, left="bicubic", right=list(self.studio.ways)[-1])
+        right = "doubt" if "doubt" in pictures else list(self.studio.ways)[-1]
+        return stage_value(pictures, labels, focus=focus, left="bicubic", right=right)
+
+    def add_doubt(self, result: Result, visit: Visit) -> Iterator[Answer]:
+        """Where the models disagree, as one more picture of a finished job."""
+        if result.figures is None or "doubt" in result.paths:
+            yield gr.skip(), gr.skip()
+            return
+        yield tell_doubt(0), gr.skip()
+        small, found = Path(result.paths["small"]), result
+        with refusing(), Image.open(small) as image:
+            for step in visit.beside(heard(self.question(image.convert("RGB")))):
+                found = result.add(step, small.parent, small.name.removesuffix("-small.png"))
+                yield tell_doubt(step.done), gr.skip()
+        done = "doubt" in found.paths
+        yield (DOUBT, result._replace(paths=found.paths)) if done else ("", gr.skip())
 
     def close_up(self, result: Result, box: Box) -> dict[str, Image.Image]:
         """What all ways make of a part of the photo."""

@@ -158,7 +158,9 @@ function update() {
     const other = view.key !== value.key; view.key = value.key;
     layers = value.layers; size = value.size;
     const index = name => Math.max(0, layers.findIndex(layer => layer.name === name));
-    if (other) { view.left = index(value.left); view.right = index(value.right); view.held = false; }
+    if (other) { view.left = index(value.left); view.held = false; }
+    if (other || view.asked !== value.right) view.right = index(value.right);
+    view.asked = value.right;
     view.left = Math.min(view.left, layers.length - 1); view.right = Math.min(view.right, layers.length - 1);
     build();
     if (other) {

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ..evaluation.maps import ERROR_END, error_scale
+from ..evaluation.maps import DOUBT_END, ERROR_END, colour_scale
 from ..evaluation.metrics import METRICS
 from ..evaluation.study import Evaluation
 from .jobs import Figures, Step, error_name
@@ -11,6 +11,7 @@ from .limits import spell_seconds
 
 WORKING = "## Working on it …"
 SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
+SCALE = f'<span class="scale" style="background: {colour_scale()}"></span>'
 VISIBLE = {"psnr_y": 0.1, "lpips": 0.01}  # differences below are not seen
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
 
@@ -27,6 +28,7 @@ def picture_labels(ways: Iterable[str]) -> dict[str, str]:
         **{way: label(way) for way in ways},
         "map": "Map: who is closer",
         **{error_name(way): f"Error: {label(way)}" for way in ways},
+        "doubt": "Doubt",
     }
 
 
@@ -45,12 +47,22 @@ def tell_maps(names: Collection[str], ways: Iterable[str]) -> str:
         )
     if any(error_name(way) in names for way in ways):
         told.append(
-            f'*Error*: brightness exact <span class="scale" style="background: {error_scale()}"></span> '
-            f"off by {ERROR_END} of 255 levels or more. The same colours for every photo."
+            f"*Error*: brightness exact {SCALE} off by {ERROR_END} of 255 levels or more. "
+            "The same colours for every photo."
         )
     if not told:
         told.append("*Map* and *Error* in these lists show who is closer where, and what is wrong where.")
     return "\n\n".join(told)
+
+
+DOUBT = f"""*Doubt*: the models agree {SCALE} their brightness differs by {DOUBT_END} of 255 levels or more (standard
+deviation of four results: Mixed and Dogs, each at detail 0 and 1). **What is bright is invented**: do not identify an
+animal by it. What is dark may be wrong too, where all of them make the same mistake."""
+
+
+def tell_doubt(done: float) -> str:
+    """How far the map of doubt is, 0..1."""
+    return f"Asking both models at both ends of the dial: {100 * done:.0f} %"
 
 
 def tell_progress(step: Step, seconds: float) -> str:
