@@ -87,7 +87,8 @@ def test_a_phones_photo_is_made_smaller_to_compare_and_cut_to_upscale(
     assert compared.notes == ("Your photo of 1200 x 900 pixels was made smaller first, 461 x 346 pixels.",)
     upscaled = last(studio.upscale(file, 0))
     assert upscaled.source.size == (115, 86)
-    (note,) = upscaled.notes
+    enlarged_before, note = upscaled.notes
+    assert "enlarged before" in enlarged_before
     assert "the part 542, 407, 657, 493 of your photo of 1200 x 900 pixels" in note
     part = last(studio.upscale(file, 0, "0, 0, 60, 40"))
     assert part.source.size == (60, 40)

@@ -1,11 +1,18 @@
-"""How long a job takes, told before it begins."""
+"""What the page's jobs do: how long they take, told before they begin, and which weights a photo is given to."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from app_server import tiny_models
+from conftest import EXAMPLES
 from PIL import Image
 
+from esrgan import Generator
+from esrgan.evaluation.metrics import compare
+from esrgan.images.degradation import degrade, seed_of
+from esrgan.images.resize import enlarge
 from esrgan.page.jobs import Model, Step, Studio, blend_amount
 from esrgan.page.wording import tell_progress
 
@@ -65,3 +72,66 @@ def test_the_time_left_is_told_by_earlier_jobs_and_then_by_this_one(
 def test_the_dial_goes_in_steps_for_the_eye() -> None:
     assert [blend_amount(detail) for detail in (0, 0.25, 0.5, 0.75, 1)] == [0, 0.5, 0.67, 0.8, 1]
     assert blend_amount(0.875) == pytest.approx(0.9)  # halfway between 0.8 and 1
+
+
+@pytest.fixture
+def repairing(tmp_path: Path) -> Studio:
+    """Two models, of which dogs alone has a camera stage."""
+    folders = tiny_models(tmp_path)
+    generator = Generator.from_pretrained(folders["dogs"])
+    generator.save_pretrained(folders["dogs"], psnr=generator, camera=Generator(1, 8, 4))
+    return Studio({name: Model(path) for name, path in folders.items()})
+
+
+def upscaled(studio: Studio, photo: Image.Image, path: Path, **options: Any) -> Step:
+    photo.save(path, **({"quality": 40} if path.suffix == ".jpg" else {}))
+    *_, last = studio.upscale(path, 1, **options)
+    return last
+
+
+def test_a_damaged_photo_goes_to_the_camera_stage_and_the_notes_say_why(repairing: Studio, tmp_path: Path) -> None:
+    photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 228, 156))
+    clean, camera = repairing.models["dogs"].at(1), repairing.models["dogs"].camera
+    assert camera
+    web = upscaled(repairing, photo, tmp_path / "web.jpg")
+    shown = Image.open(tmp_path / "web.jpg")
+    assert np.array_equal(web.results["dogs"], camera(shown))
+    assert np.array_equal(web.results["mixed"], repairing.models["mixed"].at(1)(shown))
+    assert web.notes == (
+        "It has JPEG of quality 40.",
+        "The weights for damaged photos are at work, which the dial does not change. Mixed has none of them.",
+    )
+    box = (64, 32, 160, 128)
+    peeked = repairing.peek(shown, box, 1, damaged=True)["dogs"]
+    assert np.abs(np.subtract(peeked, web.results["dogs"].crop(box), dtype=int)).max() <= 1
+
+    png = upscaled(repairing, photo, tmp_path / "clean.png")
+    assert np.array_equal(png.results["dogs"], clean(photo))
+    assert png.notes == ("It looks clean: no blocks of JPEG, no noise.",)
+    told = upscaled(repairing, photo, tmp_path / "told.jpg", condition="clean")
+    assert np.array_equal(told.results["dogs"], clean(Image.open(tmp_path / "told.jpg")))
+    assert np.array_equal(
+        upscaled(repairing, photo, tmp_path / "told.png", condition="damaged").results["dogs"], camera(photo)
+    )
+
+
+def test_a_photo_that_was_enlarged_before_is_halved_if_asked_for(repairing: Studio, tmp_path: Path) -> None:
+    photo = enlarge(Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 228, 156)), 2)
+    assert "enlarged before" in upscaled(repairing, photo, tmp_path / "as it is.png").notes[-1]
+    halved = upscaled(repairing, photo, tmp_path / "halved.png", halve=True)
+    assert halved.notes[-1] == "It was halved first."
+    assert halved.results["dogs"].size == (512, 384)
+    assert repairing.upscaled_pixels(tmp_path / "halved.png", 1, "", "measure", True) == 128 * 96
+
+
+def test_a_comparison_may_shrink_as_a_camera_does(repairing: Studio) -> None:
+    path = EXAMPLES / "cat_chelsea.png"
+    *_, last = repairing.compare(path, 1, "web")
+    small, truth = degrade(Image.open(path).convert("RGB"), "web", seed_of(path.name))
+    assert last.source
+    assert np.array_equal(last.source, small)
+    camera = repairing.models["dogs"].camera
+    assert camera
+    assert np.array_equal(last.results["dogs"], camera(small))
+    assert last.figures
+    assert last.figures["dogs"] == compare(camera(small), truth)

@@ -18,6 +18,7 @@ from ..evaluation import metrics
 from ..evaluation.maps import draw_doubt, draw_error, draw_winner
 from ..evaluation.study import bicubic
 from ..images.bounded import decode, open_photo
+from ..images.degradation import degrade, seed_of
 from ..images.photo import Photo
 from ..images.reading import read_size
 from ..images.resize import SCALE, crop_to_multiple, shrink
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
 UPSCALING = 0.8  # of the time that a job takes, about; the rest is measuring
+MEASURE, CLEAN, DAMAGED = "measure", "clean", "damaged"  # what a photo may be said to be
 RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map", "doubt")  # names that a further model cannot have
 
 Figures = dict[str, Any]
@@ -55,6 +57,7 @@ class Step:
         figures: with the last step of a photo, what was measured.
         problem: why a photo of many was left out.
         seconds: what the whole job takes, by the speed of the one before; None after none.
+        damaged: whether the models' camera stages are at work.
     """
 
     done: float
@@ -70,6 +73,7 @@ class Step:
     figures: Figures | None = None
     problem: str | None = None
     seconds: float | None = None
+    damaged: bool = False
 
     @property
     def pictures(self) -> Pictures:
@@ -93,7 +97,7 @@ def blend_amount(detail: float) -> float:
 
 
 class Model:
-    """A generator of both stages, whose detail can be dialled by blending them.
+    """A generator of both stages, whose detail can be dialled by blending them, and of a camera stage if it has one.
 
     Args:
         source: what `esrgan.models.convert.load` takes. Of a source with one stage only, or whose name has the stage,
@@ -105,15 +109,22 @@ class Model:
 
     def __init__(self, source: str | Path) -> None:
         self.psnr = self.gan = load(source)
+        self.camera: Upscaler | None = None
         if parse(source).stage is None:
             with suppress(NoSuchStage, HubUnreachable):  # the latter where only the other is in the cache
                 self.psnr = Generator.from_pretrained(source, stage="psnr")
+            with suppress(NoSuchStage, HubUnreachable):
+                self.camera = Upscaler(Generator.from_pretrained(source, stage="camera"))
         self.at = lru_cache(maxsize=3)(self._at)  # both ends, and where the dial stands
 
     @property
     def has_dial(self) -> bool:
         """Whether there are two stages to blend."""
         return self.psnr is not self.gan
+
+    def suited(self, detail: float, *, damaged: bool) -> Upscaler:
+        """The camera stage for damaged photos, where there is one; else what the dial says."""
+        return self.camera if damaged and self.camera else self.at(detail)
 
     def _at(self, detail: float) -> Upscaler:
         return Upscaler(blend(self.psnr, self.gan, amount=blend_amount(detail)) if self.has_dial else self.gan)
@@ -172,7 +183,7 @@ class Studio:
         except WeightsError as error:
             logger.error("%s", error)
 
-    def compare(self, path: Path, detail: float) -> Iterator[Step]:
+    def compare(self, path: Path, detail: float, degradation: str = "bicubic") -> Iterator[Step]:
         """Shrink a photo by 4, bring it back in every way, and measure each result against it.
 
         A photo that would take long is made smaller first.
@@ -180,6 +191,7 @@ class Studio:
         Args:
             path: the photo.
             detail: from 0, the most exact pixels, to 1, the crispest texture.
+            degradation: how it is shrunk, one of `DEGRADATIONS`; by others than bicubic the camera stages are at work.
 
         Yields:
             At the end the metrics of `esrgan.evaluation.metrics.compare`, for each way and for `dogs_minus_mixed`.
@@ -197,7 +209,9 @@ class Studio:
             truth = truth.resize(size, Image.Resampling.BICUBIC)
         check_size(truth.size, path.name)
         truth = crop_to_multiple(truth, SCALE)
-        first = Step(0, "", shrink(truth, SCALE), truth, notes=notes)
+        damaged = degradation != "bicubic"
+        small, truth = degrade(truth, degradation, seed_of(path.name))
+        first = Step(0, "", small, truth, notes=notes + self._tell_stage(damaged), damaged=damaged)
         pixels = np.asarray(first.source)
         for step in self._enlarge(first, pixels, 8, detail, lambda _, result: Image.fromarray(result)):
             yield step
@@ -218,7 +232,9 @@ class Studio:
                 text = f"Photo {i + 1} of {len(paths)}, {path.name}. {step.text}"
                 yield path, replace(step, done=done, text=text, seconds=self._expect(total))
 
-    def upscale(self, path: Path, detail: float, part: str = "") -> Iterator[Step]:
+    def upscale(
+        self, path: Path, detail: float, part: str = "", condition: str = MEASURE, halve: bool = False
+    ) -> Iterator[Step]:
         """Enlarge a photo by 4 in every way, or a part of it.
 
         Args:
@@ -226,6 +242,8 @@ class Studio:
             detail: from 0, the most exact pixels, to 1, the crispest texture.
             part: left, top, right, bottom in its pixels; by default all of a photo that does not take long, and else
                 the middle.
+            condition: `DAMAGED` for the camera stages, `CLEAN` for the others, `MEASURE` to choose by the photo.
+            halve: whether the photo is halved first, `part` then being of what is left.
 
         Yields:
             At the end `consistency`: how close each result, shrunk back, is to the photo; `mixed_against_dogs`: how
@@ -237,6 +255,19 @@ class Studio:
         started = time.monotonic()
         photo = open_photo(path, path.name)
         notes = tell_conversion(photo)
+        measured = photo.condition()
+        has_choice = condition == MEASURE and any(model.camera for model in self.models.values())
+        damaged = condition == DAMAGED or (has_choice and measured.damage is not None)
+        if has_choice:
+            notes += (f"It has {measured.damage}." if damaged else "It looks clean: no blocks of JPEG, no noise.",)
+        notes += self._tell_stage(damaged)
+        if halve:
+            photo = photo.halved()
+            notes += ("It was halved first.",)
+        elif measured.is_enlarged:
+            notes += (
+                "It seems to have been enlarged before: half its pixels show as much. Halving it first may help.",
+            )
         size = photo.colour.shape[1], photo.colour.shape[0]
         box = choose_part(part, size, self.limits)
         check_size((box[2] - box[0], box[3] - box[1]), path.name)
@@ -257,7 +288,8 @@ class Studio:
                 exact[way] = result
             return result.rgb()
 
-        for step in self._enlarge(Step(0, "", source, notes=notes), photo.colour, photo.bits, detail, finish):
+        first = Step(0, "", source, notes=notes, damaged=damaged)
+        for step in self._enlarge(first, photo.colour, photo.bits, detail, finish):
             yield step
         results = step.results
         consistency = {way: metrics.compare(shrink(result, SCALE), source) for way, result in results.items()}
@@ -284,18 +316,19 @@ class Studio:
                 yield Step((i + done / count) / len(ends), f"{name.capitalize()} at detail {detail}")
         yield Step(1, "done", doubt=draw_doubt(results))
 
-    def peek(self, small: Image.Image, box: Box, detail: float) -> Pictures:
+    def peek(self, small: Image.Image, box: Box, detail: float, damaged: bool = False) -> Pictures:
         """A part of a photo by each model: a look at another detail before all of it is computed.
 
         Args:
             small: the whole photo, before it is enlarged.
             box: left, top, right, bottom of the part in the enlarged photo, multiples of 4 pixels.
             detail: as for `compare`.
+            damaged: as of `Step`.
         """
         found = {}
         left, top, right, bottom = (side // SCALE for side in box)
         for name, model in self.models.items():
-            upscaler = model.at(detail)
+            upscaler = model.suited(detail, damaged=damaged)
             x, y = max(left - upscaler.overlap, 0), max(top - upscaler.overlap, 0)
             read = small.crop(
                 (x, y, min(right + upscaler.overlap, small.width), min(bottom + upscaler.overlap, small.height))
@@ -312,10 +345,14 @@ class Studio:
             return 0
         return min(width * height // SCALE**2, self.limits.prompt)
 
-    def upscaled_pixels(self, path: Path, detail: float, part: str = "") -> int:
+    def upscaled_pixels(
+        self, path: Path, detail: float, part: str = "", condition: str = MEASURE, halve: bool = False
+    ) -> int:
         """How many pixels are enlarged of a photo; 0 of one that will be refused."""
         try:
-            box = choose_part(part, decode(path.name, read_size, path, path.name), self.limits)
+            width, height = decode(path.name, read_size, path, path.name)
+            size = (max(1, width // 2), max(1, height // 2)) if halve else (width, height)
+            box = choose_part(part, size, self.limits)
         except ImageError:
             return 0
         return (box[2] - box[0]) * (box[3] - box[1])
@@ -344,7 +381,7 @@ class Studio:
         share = UPSCALING / len(self.models)
         for i, (name, model) in enumerate(self.models.items()):
             yield replace(step, done=i * share, text=f"{name.capitalize()}: first tile")
-            for done, count, enlarged in model.at(detail).stream(pixels, bits):
+            for done, count, enlarged in model.suited(detail, damaged=step.damaged).stream(pixels, bits):
                 if done == count:
                     step = replace(step, results=step.results | {name: finish(name, enlarged)})
                 text = f"{name.capitalize()}: {done} of {count} tiles"
@@ -353,6 +390,15 @@ class Studio:
 
     def _expect(self, pixels: int) -> float | None:
         return pixels * self.limits.pace if self.limits.is_measured else None
+
+    def _tell_stage(self, damaged: bool) -> tuple[str, ...]:
+        if not damaged:
+            return ()
+        without = [name.capitalize() for name, model in self.models.items() if not model.camera]
+        if len(without) == len(self.models):
+            return ("None of the models has weights for damaged photos; the usual ones are at work.",)
+        told = "The weights for damaged photos are at work, which the dial does not change."
+        return (f"{told} {' and '.join(without)} has none of them." if without else told,)
 
     def _tell_part(self, box: Box, size: tuple[int, int]) -> str:
         pixels = size[0] * size[1]
