@@ -98,6 +98,7 @@ CSS = """
     .figures td + td {white-space: normal !important}
 }
 .footnote p {font-size: 0.9em}
+.dropping .drop {outline: 3px dashed var(--color-accent); outline-offset: 2px}
 .scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
 """
 
@@ -139,8 +140,9 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
         gr.Markdown(INTRO)
         for note in notes:
             gr.Markdown(f"⚠️ {note}", elem_classes="note")
+        kept = gr.BrowserState(storage_key="sharper-animals", secret="sharper-animals")
         for job in jobs:
-            PhotoTab(studio, job)
+            PhotoTab(studio, job, kept)
         BatchTab(studio)
         add_study_tab()
         with gr.Accordion("About the numbers and the models", open=False):

@@ -76,7 +76,7 @@ class BatchTab:
             gr.Markdown(HINT)
             with gr.Row():
                 with gr.Column(scale=2, min_width=280):
-                    self.photos = gr.File(label="Your photos", file_count="multiple", height=260)
+                    self.photos = gr.File(label="Your photos", file_count="multiple", height=260, elem_classes="drop")
                     self.detail, self.button, self.stop = add_controls(studio, "Compare all", 0)
                 with gr.Column(scale=3, min_width=280, elem_classes="result"):
                     self._add_outputs()
@@ -100,14 +100,14 @@ class BatchTab:
 
     def _wire(self) -> None:
         told = [self.verdict, self.chart, self.gallery, self.archive, self.tables]
-        emptied = {self.details: lambda: gr.Column(visible=False), self.finished: list}
+        begins = {self.details: lambda *_: gr.Column(visible=False), self.finished: lambda *_: []}
         work = Work(
             [self.photos, self.detail],
             self.answers,
             [*told, self.details, self.finished],
             self.nothing,
             self.verdict,
-            emptied,
+            begins,
         )
         work.expose(self._endpoint(), told, DESCRIPTION)
         for done in work.wire({self.button.click: SCROLL}, self.stop, gr.State(Visit())):

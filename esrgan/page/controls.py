@@ -78,7 +78,7 @@ class Work:
         outputs: where the answers go.
         nothing: an answer that says so much and no more.
         verdict: the one of `outputs` that says how far the job is, and how it ended.
-        emptied: what makes room for the answers when a job begins, and what goes there then.
+        begins: what goes where when a job begins, by the values of its inputs.
     """
 
     inputs: Sequence[Component]
@@ -86,7 +86,7 @@ class Work:
     outputs: Sequence[Component]
     nothing: Callable[[str], Answer]
     verdict: gr.Markdown
-    emptied: dict[Any, Callable[[], Any]]
+    begins: dict[Any, Callable[..., Any]]
 
     def expose(self, function: Callable[..., Any], outputs: Sequence[Component], description: str) -> None:
         """Offer it to programs, by a function of the same inputs whose name is the endpoint's."""
@@ -100,8 +100,8 @@ class Work:
             **MODELS,
         )
 
-    def wire(self, triggers: Mapping[Callable[..., Any], str], stop: gr.Button, visit: gr.State) -> list[Any]:
-        """Begin the job at each trigger, after some JavaScript; show its answers; stop it.
+    def wire(self, triggers: Mapping[Callable[..., Any], str | None], stop: gr.Button, visit: gr.State) -> list[Any]:
+        """Begin the job at each trigger, after some JavaScript if there is any; show its answers; stop it.
 
         Returns:
             For each trigger the event to which can be added what happens once the job has succeeded.
@@ -109,7 +109,7 @@ class Work:
 
         def begin(*values: Any) -> Answer:
             *job, visit = values
-            return visit.ask(tuple(job), WORKING), *(make() for make in self.emptied.values())
+            return visit.ask(tuple(job), WORKING), *(make(*job) for make in self.begins.values())
 
         def run(visit: Visit) -> Iterator[Answer]:
             yield from visit.follow(self.answers, self.nothing)
@@ -124,7 +124,7 @@ class Work:
         ends = []
         for trigger, js in triggers.items():
             begun = trigger(
-                begin, [*self.inputs, visit], [self.verdict, *self.emptied], js=js, preprocess=False, **PROMPT
+                begin, [*self.inputs, visit], [self.verdict, *self.begins], js=js, preprocess=False, **PROMPT
             )
             done = begun.success(
                 run, visit, outputs, api_visibility="private", trigger_mode="always_last", **shown, **MODELS

@@ -1,4 +1,5 @@
-// What Gradio leaves to a page: names for who does not see, lists that close when they are left, tables that can be scrolled by keys.
+// What Gradio leaves to a page: an address for each tab, photos that are dropped or pasted anywhere, names for who does not see, lists
+// that close when they are left, tables that can be scrolled by keys.
 () => {
     const all = selector => document.querySelectorAll(selector);
     function mend() {
@@ -20,4 +21,40 @@
     const menu = event => event.target.closest?.(".overflow-menu");
     addEventListener("focusout", event => { if (event.relatedTarget && menu(event)?.contains(event.relatedTarget) === false) document.body.click(); });
     addEventListener("keydown", event => { if (event.key === "Escape" && menu(event)) { menu(event).querySelector("button").focus(); document.body.click(); } });
+
+    const TABS = "[role=tab], .overflow-dropdown button";
+    const address = tab => "#" + tab.textContent.trim().toLowerCase().replace(/[^a-z0-9]+/g, "-");
+    const open = hash => {
+        const tabs = [...document.querySelectorAll(TABS)];
+        (tabs.find(tab => address(tab) === hash) || tabs[0])?.click();
+    };
+    document.addEventListener("click", event => {
+        const tab = event.target.closest?.(TABS);
+        if (tab && address(tab) !== (location.hash || address(document.querySelector(TABS)))) history.pushState(null, "", address(tab));
+    }, true);  // before the tab opens and asks for its address
+    window.addEventListener("popstate", () => open(location.hash));
+    if (location.hash) open(location.hash);
+
+    const panel = () => [...document.querySelectorAll("[role=tabpanel]")].find(element => element.checkVisibility() && element.querySelector(".drop"));
+    async function take(files) {
+        if (!panel()) open("");  // from a tab that takes no photos
+        const input = () => panel()?.querySelector("input[type=file]");
+        while (!input()) await new Promise(requestAnimationFrame);
+        const chosen = new DataTransfer();
+        for (const file of input().multiple ? files : files.slice(0, 1)) chosen.items.add(file);
+        input().files = chosen.files;
+        input().dispatchEvent(new Event("change"));
+    }
+    const mark = over => document.body.classList.toggle("dropping", over);
+    const on_files = (event, act) => { if (event.dataTransfer?.types.includes("Files")) { event.preventDefault(); act(); } };
+    window.addEventListener("dragover", event => on_files(event, () => mark(true)));
+    window.addEventListener("dragleave", event => { if (!event.relatedTarget) mark(false); });
+    window.addEventListener("drop", () => mark(false), true);
+    window.addEventListener("drop", event => on_files(event, () => take([...event.dataTransfer.files])));
+    document.addEventListener("paste", event => {
+        const {type, isContentEditable} = event.target, files = [...event.clipboardData.files];
+        if (!files.length || isContentEditable || /^(text|number|search)/.test(type || "")) return;
+        event.preventDefault();
+        take(files);
+    });
 }

@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from PIL import Image
 
+from ..errors import ImageError
 from ..evaluation.plots import hardest_crop
 from ..evaluation.study import finite
 from ..images.reading import EXAMPLES, write_image
@@ -21,7 +23,7 @@ from .jobs import Figures, Step, Studio
 from .limits import Box
 from .listeners import heard
 from .stage import focus_of, make_stage, opening, stage_value
-from .uploads import make_folder
+from .uploads import let_in, make_folder
 from .wording import DOUBT, add_notes, label, picture_labels, tell_doubt, tell_maps, tell_progress
 from .zero_gpu import on_gpu
 
@@ -127,15 +129,16 @@ def place_of(event: gr.EventData) -> tuple[int, int]:
 class PhotoTab:
     """The tab of a job: made inside a page's blocks, it adds itself to them."""
 
-    def __init__(self, studio: Studio, job: Job) -> None:
+    def __init__(self, studio: Studio, job: Job, kept: gr.BrowserState) -> None:
         self.studio = studio
         self.job = job
+        self.kept = kept
         self.labels = {name: text for name, text in picture_labels(studio.ways).items() if name in job.shown}
         self.cached: OrderedDict[tuple[str, ...], Result] = OrderedDict()
         self.work = on_gpu(job.work, job.pixels)
         self.question = on_gpu(studio.doubt, lambda small: 2 * small.width * small.height)
         self.look_closer = on_gpu(studio.peek, lambda small, box, detail: small.width * small.height)
-        with gr.Tab(job.title):
+        with gr.Tab(job.title) as self.tab:
             gr.Markdown(job.hint)
             with gr.Row():
                 with gr.Column(scale=2, min_width=280):
@@ -149,7 +152,13 @@ class PhotoTab:
 
     def _add_inputs(self) -> None:
         self.photo = gr.Image(
-            label="Your photo", type="filepath", image_mode=None, format="png", height=260, alt_text="Your photo"
+            label="Your photo",
+            type="filepath",
+            image_mode=None,
+            format="png",
+            height=260,
+            alt_text="Your photo",
+            elem_classes="drop",
         )
         if self.job.has_parts:
             self.part = gr.Textbox("", label="Part", info=PART_HINT, placeholder="0, 0, 400, 300", max_lines=1)
@@ -188,22 +197,35 @@ class PhotoTab:
     def _wire_job(self) -> None:
         inputs = [self.photo, self.detail, *([self.part] if self.job.has_parts else [])]
         told = [self.figures, *self.downloads, self.verdict]
-        emptied = {
-            self.stage: lambda: None,
-            self.details: lambda: gr.Column(visible=False),
-            self.doubt_told: lambda: "",
-            self.result: Result,
+        begins: dict[Any, Callable[..., Any]] = {
+            self.stage: lambda *_: None,
+            self.details: lambda *_: gr.Column(visible=False),
+            self.doubt_told: lambda *_: "",
+            self.result: lambda *_: Result(),
+            self.kept: self.keep,
         }
-        work = Work(inputs, self.answers, [*told, self.result], self.nothing, self.verdict, emptied)
+        if self.job.has_parts:
+            begins[self.part] = lambda photo, detail, part: part
+        work = Work(inputs, self.answers, [*told, self.result], self.nothing, self.verdict, begins)
         work.expose(self._endpoint(), told, self.job.description)
         visit = gr.State(Visit())
         moved = self.detail.release(self.require, [*inputs, visit], None, preprocess=False, **QUIET)
+        adopted = gr.State(0)
+        self.tab.select(
+            self.adopt,
+            [self.kept, adopted, *inputs],
+            [adopted, *inputs],
+            js=self._if_open(),
+            preprocess=False,
+            **PROMPT,  # without a queue `adopted` would not be seen to change
+        )
         new = NEW_PHOTO if self.job.has_parts else SCROLL
         triggers = {
             self.button.click: SCROLL,
             moved.success: SCROLL,
             self.photo.upload: new,
             self.examples.load_input_event.then: new,
+            adopted.change: None,
         }
         self.ask_doubt.click(
             self.add_doubt,
@@ -219,8 +241,7 @@ class PhotoTab:
 
     def _wire_pictures(self) -> None:
         self.photo.change(lambda: None, None, self.box, **QUIET)
-        if self.job.has_parts:
-            self.photo.change(lambda: "", None, self.part, **QUIET)
+        self.photo.clear(self.keep, None, self.kept, **QUIET)
         self.result.change(self.show_stage, self.result, self.stage, **PROMPT)
         self.target.select(self.look, self.result, [self.box, self.closer], **PROMPT)
         self.detail.input(
@@ -302,6 +323,33 @@ class PhotoTab:
         self.cached.move_to_end(key)
         if len(self.cached) > CACHED_RESULTS:
             self.cached.popitem(last=False)
+
+    def _if_open(self) -> str:
+        """JavaScript that keeps `adopt` from what it would take if another tab is the one of the address.
+
+        Gradio opens the first tab before the one of the address.
+        """
+        addresses = ["", f"#{self.job.title.lower()}"]
+        return f"(kept, ...rest) => [{addresses}.includes(location.hash) ? kept : null, ...rest]"
+
+    def keep(self, *job: Any) -> dict[str, Any]:
+        """What the browser keeps of a job, for the other tab and for when the page is loaded again."""
+        return {"tab": self.job.title, "job": job}
+
+    def adopt(self, kept: Any, times: int, photo: Photo, *settings: Any) -> Any:
+        """The photo that the visitor chose last, unless it is here or gone, and how it was asked for if that was here.
+
+        Returns:
+            One time more, which begins the job; the photo; the settings.
+        """
+        match kept:
+            case {"tab": title, "job": [{"path": str(name)}, *others]}:
+                with suppress(ImageError):
+                    path = let_in(name)
+                    if not photo or Path(photo["path"]) != path:
+                        same = title == self.job.title and len(others) == len(settings)
+                        return times + 1, str(path), *(others if same else settings)
+        return gr.skip()
 
     def require(self, *values: Any) -> None:
         """The dial may be moved before there is a photo, and is said to be when the Tab key passes it."""

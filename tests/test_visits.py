@@ -1,0 +1,101 @@
+"""A visit to the page in a real browser: one photo for all tabs, addresses, and what a reload keeps."""
+
+import base64
+from pathlib import Path
+
+import pytest
+import test_page
+from app_server import Server
+from test_page import WAIT, Visitor
+
+browser, visitor, photo = test_page.browser, test_page.visitor, test_page.photo
+pytestmark = test_page.pytestmark
+
+GIVE = """([way, selector, name, content]) => {
+    const given = new DataTransfer(), target = document.querySelector(selector)
+    given.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt())], name, {type: "image/png"}))
+    const options = {bubbles: true, cancelable: true, dataTransfer: given, clipboardData: given}
+    const event = way === "paste" ? new ClipboardEvent(way, options) : new DragEvent(way, options)
+    return !target.dispatchEvent(event)
+}"""
+
+
+def given(way: str, selector: str, path: Path) -> list[str]:
+    """What `GIVE` takes."""
+    return [way, selector, path.name, base64.b64encode(path.read_bytes()).decode()]
+
+
+def give(visitor: Visitor, way: str, selector: str, path: Path) -> None:
+    """Drop or paste a photo, once the page takes it."""
+    visitor.page.wait_for_function(GIVE, arg=given(way, selector, path))
+
+
+def shown(visitor: Visitor) -> str:
+    """The file name of the tab's photo."""
+    return str(visitor.loaded("img[alt='Your photo']").get_attribute("src")).rpartition("/")[2]
+
+
+def test_one_photo_dropped_anywhere_serves_both_tabs_and_is_worked_on_once_in_each(
+    visitor: Visitor, photo: Path
+) -> None:
+    give(visitor, "drop", "h1", photo)
+    headline = visitor.verdict(" wins ")
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    visitor.verdict("The two results")
+    assert shown(visitor) == "My%20cat.png"
+    visitor.page.get_by_role("tab", name="Compare").click()
+    visitor.page.wait_for_timeout(500)
+    assert visitor.verdict(" wins ") == headline
+    assert sum("/upload?" in url for url in visitor.requests) == 1
+
+
+def test_a_photo_is_pasted_anywhere_but_into_a_field_and_from_a_tab_without_photos_it_goes_to_the_first(
+    visitor: Visitor, photo: Path
+) -> None:
+    visitor.page.get_by_role("tab", name="Study").click()
+    give(visitor, "paste", "body", photo)
+    visitor.verdict(" wins ")
+    assert visitor.page.url.endswith("#compare")
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    visitor.verdict("The two results")
+    assert not visitor.page.evaluate(GIVE, given("paste", "[data-testid=textbox]", photo))
+
+
+def test_each_tab_has_an_address_that_opens_it_and_back_and_forward_lead_there(
+    server: Server, visitor: Visitor
+) -> None:
+    visitor.page.goto(f"{server.url}/#batch")
+    visitor.page.reload()
+    visitor.tab.get_by_role("button", name="Compare all").wait_for()
+    visitor.page.get_by_role("tab", name="Study").click()
+    visitor.page.wait_for_url("**/#study")
+    visitor.page.go_back()
+    visitor.tab.get_by_role("button", name="Compare all").wait_for()
+    visitor.page.go_forward()
+    visitor.tab.get_by_role("heading", name="The models of this page").wait_for()
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_reload_keeps_the_photo_and_the_result_while_there_are_the_files(
+    server: Server, visitor: Visitor, photo: Path, is_deleted: bool
+) -> None:
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    visitor.upload(photo)
+    visitor.verdict("The two results")
+    visitor.tab.get_by_label("number input for Detail").fill("0.5")
+    visitor.tab.get_by_label("Part").fill("0, 0, 64, 48")
+    visitor.tab.get_by_role("button", name="Upscale").click()
+    visitor.tab.get_by_text("This is the part 0, 0, 64, 48").wait_for()
+    if is_deleted:
+        for path in (server.folder / "served").rglob("My cat.png"):
+            path.unlink()
+    visitor.page.reload()
+    if is_deleted:
+        visitor.verdict("Your result appears here")
+        visitor.page.wait_for_timeout(500)
+        assert visitor.tab.get_by_label("Remove Image").count() == 0
+        return
+    visitor.tab.get_by_text("This is the part 0, 0, 64, 48").wait_for(timeout=WAIT)
+    assert visitor.tab.get_by_label("number input for Detail").input_value() == "0.5"
+    assert visitor.tab.get_by_label("Part").input_value() == "0, 0, 64, 48"
+    assert shown(visitor) == "My%20cat.png"
