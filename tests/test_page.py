@@ -343,19 +343,21 @@ def fill(visitor: Visitor, tab: str, photo: Path) -> None:
 def test_axe_finds_nothing_serious_light_or_dark_on_any_screen(visitor: Visitor, photo: Path, tab: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
     fill(visitor, tab, photo)
+
+    def serious() -> set[tuple[str, str]]:
+        rules = axe.run(visitor.page).response["violations"]
+        found = [rule for rule in rules if rule["impact"] in ("serious", "critical")]
+        return {(rule["id"], node["html"]) for rule in found for node in rule["nodes"]}
+
     for width in (1280, 768, 390):
         visitor.page.set_viewport_size({"width": width, "height": 900})
         for scheme in ("light", "dark"):
             visitor.page.emulate_media(color_scheme=scheme)
-            visitor.page.wait_for_timeout(400)  # colours fade, and what is wide is made so that it can be scrolled
-            found = axe.run(visitor.page).response["violations"]
-            serious = {
-                (rule["id"], node["html"])
-                for rule in found
-                if rule["impact"] in ("serious", "critical")
-                for node in rule["nodes"]
-            }
-            assert not serious, (width, scheme)
+            for _ in range(5):  # colours fade, and what has become too wide is made so that it can be scrolled
+                visitor.page.wait_for_timeout(400)
+                if not (found := serious()):
+                    break
+            assert not found, (width, scheme)
 
 
 @pytest.mark.parametrize("tab", TABS)
@@ -389,6 +391,7 @@ def test_the_tab_key_leads_to_every_control_and_shows_where_it_is(visitor: Visit
 @pytest.mark.parametrize("leave", ["Tab", "Escape"])
 def test_the_list_of_further_tabs_closes_when_it_is_left(visitor: Visitor, leave: str) -> None:
     visitor.page.set_viewport_size({"width": 390, "height": 900})
+    visitor.tab.get_by_role("button", name="cat chelsea").wait_for()  # by the script that also closes the list
     visitor.page.get_by_role("button", name="More tabs").press("Enter")
     listed = visitor.page.locator(".overflow-dropdown button")
     listed.last.press(leave)
