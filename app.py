@@ -21,6 +21,7 @@ from esrgan.images.reading import EXAMPLES, MAX_PIXELS
 from esrgan.models.source import MODEL
 from esrgan.page import zero_gpu
 from esrgan.page.batch_tab import BatchTab
+from esrgan.page.blind_tab import BlindTab
 from esrgan.page.inputs import Page
 from esrgan.page.jobs import RESERVED, Studio, error_name, load_models
 from esrgan.page.limits import PROMPT_SECONDS
@@ -141,9 +142,9 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
         for note in notes:
             gr.Markdown(f"⚠️ {note}", elem_classes="note")
         kept = gr.BrowserState(storage_key="sharper-animals", secret="sharper-animals")
-        for job in jobs:
-            PhotoTab(studio, job, kept)
+        tabs = [PhotoTab(studio, job, kept) for job in jobs]
         BatchTab(studio)
+        BlindTab(studio, DETAIL, tabs[0].result)
         add_study_tab()
         with gr.Accordion("About the numbers and the models", open=False):
             gr.Markdown(ABOUT)

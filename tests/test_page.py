@@ -246,6 +246,41 @@ def test_an_upload_is_upscaled_and_its_download_is_exact(
             assert np.array_equal(np.asarray(image), np.asarray(server.models[name].at(app.DETAIL)(read_image(photo))))
 
 
+def test_a_blind_test_says_at_its_end_alone_which_was_which(visitor: Visitor, photo: Path, tmp_path: Path) -> None:
+    visitor.upload(photo)
+    visitor.verdict(" wins ")
+    visitor.page.get_by_role("tab", name="Blind test").click()
+    visitor.tab.get_by_role("button", name="Begin with the photo I compared").click()
+    visitor.tab.get_by_text("Round 1 of 1").wait_for()
+    visitor.tab.get_by_role("button", name="Begin with the examples").click()
+    images = visitor.tab.locator(".three img")
+    shown = []
+    for turn in range(10):
+        visitor.tab.get_by_text(f"Round {turn + 1} of 10").wait_for()
+        sources = [str(image.evaluate("image => image.src")) for image in images.all()]
+        assert all(re.fullmatch(r"[0-9a-f]{16}\.png", Path(source).name) for source in sources)
+        shown.append([visitor.fetch(source) for source in sources])
+        if turn % 2:
+            visitor.tab.locator("[data-choice='1']").click()
+        else:
+            visitor.page.keyboard.press("1")
+    headline = visitor.verdict("You preferred ")
+    with visitor.page.expect_download() as download:
+        visitor.tab.get_by_text("Save my answers").click()
+    download.value.save_as(tmp_path / "answers.csv")
+    rows = list(csv.DictReader((tmp_path / "answers.csv").open()))
+    assert [row["chosen"] for row in rows] == [row[("first", "second")[turn % 2]] for turn, row in enumerate(rows)]
+    for row, (left, truth, right) in zip(rows, shown, strict=True):
+        for model, picture in ((row["first"], left), (row["second"], right)):
+            scores = compare(Image.fromarray(picture), Image.fromarray(truth))
+            assert float(row[f"{model}_psnr_y"]) == pytest.approx(scores["psnr_y"])
+            assert float(row[f"{model}_lpips"]) == pytest.approx(scores["lpips"], abs=1e-6)
+    most = max(sum(row["chosen"] == model for row in rows) for model in ("mixed", "dogs"))
+    assert str(most) in headline or most == 5
+    assert visitor.tab.locator(".told li").count() == 10
+    assert visitor.tab.locator(".told .chosen").count() == 10
+
+
 @pytest.mark.parametrize("title", ["Compare", "Upscale"])
 def test_what_is_guessed_is_shown_once_it_is_asked_for(
     server: Server, visitor: Visitor, photo: Path, title: str

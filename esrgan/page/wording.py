@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..evaluation.maps import DOUBT_END, ERROR_END, colour_scale
 from ..evaluation.metrics import METRICS
-from ..evaluation.study import Evaluation
+from ..evaluation.study import Evaluation, finite
+from .blind import MODELS, SCORED, BlindTest, by_chance
 from .jobs import Figures, Step, error_name
 from .limits import spell_seconds
 
@@ -149,6 +150,44 @@ def tell_batch(evaluation: Evaluation, problems: Sequence[str]) -> tuple[str, st
         f"to {high}). Dogs came closer on {difference.wins}. {sure}.{left_out}",
         evaluation.markdown(),
     )
+
+
+def tell_blind(test: BlindTest, choices: Sequence[int]) -> str:
+    """Which model the eye preferred, whether that may be chance, and how often the metrics agreed."""
+    chosen = test.chosen(choices)
+    count, most = len(chosen), max(chosen.count(model) for model in MODELS)
+    favourite = next(model for model in MODELS if chosen.count(model) == most)
+    headline = f"You preferred {label(favourite)} in {most} of {count} rounds"
+    if 2 * most == count:
+        headline = "You preferred neither model"
+    chance = by_chance(count, most)
+    sure = "so this proves nothing yet" if chance >= 0.05 else "so this is hardly chance"
+    coin = f"Tossing a coin prefers one model as often in {100 * chance:.0f} % of such tests, {sure}."
+    agreed = " and ".join(
+        f"with **{METRICS[metric].label.split()[0]}** in {hits} of {decided}"
+        for metric in SCORED
+        for hits, decided in [test.agreement(chosen, metric)]
+        if decided
+    )
+    return (
+        f"## {headline}\nYou agreed {agreed} rounds. {coin} ✓ marks what a metric finds closer; your choice is framed."
+    )
+
+
+def captions(test: BlindTest, choices: Sequence[int]) -> list[list[str]]:
+    """What stands under the three pictures of each round once it is over."""
+    told = []
+    for i, (round_, chosen) in enumerate(zip(test.rounds, test.chosen(choices), strict=True)):
+        row = []
+        for model in test.shown(i):
+            lines = [f"{label(model)}{', your choice' * (model == chosen)}"]
+            for metric in SCORED:
+                if metric in round_.scores[model]:
+                    value = spell(metric, finite(round_.scores[model][metric]))
+                    lines.append(f"{METRICS[metric].label.split()[0]} {value}{' ✓' * (model == round_.closer(metric))}")
+            row.append("\n".join(lines))
+        told.append([row[0], "The photo", row[1]])
+    return told
 
 
 def tell_upscale(figures: Figures) -> tuple[str, str]:
