@@ -4,18 +4,20 @@ python app.py [--port 7860] [--mixed SOURCE] [--dogs SOURCE] [--model cats=SOURC
 """
 
 import argparse
+import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from importlib.util import find_spec
+from pathlib import Path
 from threading import Event, Thread
 
 import gradio as gr
 
 from esrgan import EsrganError
+from esrgan.commands import AddModel
 from esrgan.evaluation.study import PROTOCOL
 from esrgan.images.reading import EXAMPLES, MAX_PIXELS
 from esrgan.models.source import MODEL
@@ -23,7 +25,7 @@ from esrgan.page import zero_gpu
 from esrgan.page.batch_tab import BatchTab
 from esrgan.page.blind_tab import BlindTab
 from esrgan.page.inputs import Page
-from esrgan.page.jobs import RESERVED, Studio, error_name, load_models
+from esrgan.page.jobs import Studio, error_name, load_models
 from esrgan.page.limits import PROMPT_SECONDS
 from esrgan.page.photo_tab import Job, PhotoTab
 from esrgan.page.stage import OPENING
@@ -31,6 +33,7 @@ from esrgan.page.study_tab import add_study_tab
 from esrgan.page.uploads import claim_folder, keep_clean
 from esrgan.page.wording import tell_comparison, tell_upscale
 
+HERE = Path(__file__).parent
 MAX_FILE_SIZE = "30mb"
 KEPT_SECONDS = 3600
 DETAIL = 0.75  # where most of the texture is there, and PSNR still above bicubic's
@@ -152,29 +155,25 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
     return page.queue(max_size=QUEUE_LENGTH)
 
 
-def named(text: str) -> tuple[str, str]:
-    """NAME=SOURCE taken apart."""
-    name, equals, source = text.partition("=")
-    if not equals or not source or not re.fullmatch(r"[a-z][a-z0-9]*", name) or name in RESERVED:
-        raise argparse.ArgumentTypeError(
-            f"{text}: must be NAME=SOURCE, with a name of small letters and digits, and none of {', '.join(RESERVED)}"
-        )
-    return name, source
+def given_models() -> dict[str, str]:
+    """The models that the page has by default: those of `models.json` here, which `esrgan deploy-space` writes."""
+    listed = HERE / "models.json"
+    models = json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else {"mixed": "mixed", "dogs": "dogs"}
+    own = {name: str(HERE / source) if source.startswith("./") else source for name, source in models.items()}
+    return {name: os.environ.get(f"ESRGAN_{name.upper()}", source) for name, source in own.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Load the models and serve the page until stopped; the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given = given_models()
     for name in ("mixed", "dogs"):
         parser.add_argument(
-            f"--{name}",
-            metavar="SOURCE",
-            default=os.environ.get(f"ESRGAN_{name.upper()}", name),
-            help=f"{MODEL} (default: %(default)s)",
+            f"--{name}", metavar="SOURCE", default=given.pop(name), help=f"{MODEL} (default: %(default)s)"
         )
     parser.add_argument(
-        "--model", type=named, action="append", metavar="NAME=SOURCE", default=[], help="one more model; repeatable"
+        "--model", action=AddModel, default={}, metavar="NAME=SOURCE", help="one more model; repeatable"
     )
     parser.add_argument("--mcp", action="store_true", help="lend the page's endpoints to AI assistants as MCP tools")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
@@ -184,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
         logger.error("--mcp: the package for it is not installed; pip install 'gradio[mcp]'.")
         return 1
     try:
-        models, notes = load_models({"mixed": options.mixed, "dogs": options.dogs, **dict(options.model)})
+        models, notes = load_models({"mixed": options.mixed, "dogs": options.dogs, **given, **options.model})
         folder = claim_folder()
     except EsrganError as error:
         logger.error("%s", error)

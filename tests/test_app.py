@@ -338,13 +338,6 @@ def test_a_further_model_is_a_column_of_its_own(tmp_path: Path, photo: Path) -> 
     assert "| Cats |" in tell_comparison(figures)[1]
 
 
-@pytest.mark.parametrize("text", ["cats", "cats=", "=x", "Cats=x", "dogs=x", "map=x", "a cat=x"])
-def test_a_further_model_needs_a_name_and_a_source(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        app.main(["--model", text])
-    assert "must be NAME=SOURCE" in capsys.readouterr().err
-
-
 def test_a_port_in_use_is_one_sentence_and_status_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

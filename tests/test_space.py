@@ -1,9 +1,11 @@
 """The page with models of the Hub, and on a Space."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,35 @@ def test_a_space_gets_page_models_and_requirements(published: Hub, capsys: pytes
     assert any(line.startswith("spaces") for line in required)
 
 
+def test_a_space_gets_further_models(published: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "mixed"
+    assert main([*DEPLOY, "--model", "cats=me/dogs:0.5", "--model", f"bears={folder}", "--model", "more=mixed"]) == 0
+    space, commit = published["spaces/me/animals"], published["me/dogs"].commits[-1].oid
+    further = {"cats": f"me/dogs@{commit}:0.5", "bears": "./models/bears", "more": "mixed"}
+    files = space.commits[-1].files
+    listed = json.loads((files["models.json"].content or b"").decode())
+    assert {name: listed[name] for name in further} == further
+    assert space.variables == {f"ESRGAN_{name.upper()}": source for name, source in listed.items()}
+    assert {path for path in files if path.startswith("models/")} == {
+        f"models/bears/{path.name}" for path in folder.iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    "program", [app.main, lambda options: main([*DEPLOY, *options])], ids=["app.py", "deploy-space"]
+)
+@pytest.mark.parametrize("text", ["cats", "cats=", "=x", "Cats=x", "dogs=x", "map=x", "a cat=x"])
+def test_a_further_model_needs_a_name_and_a_source(
+    program: Callable[[list[str]], int], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        program(["--model", text])
+    assert "must be NAME=SOURCE" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        program(["--model", "cats=x", "--model", "cats=y"])
+    assert "a model called cats already" in capsys.readouterr().err
+
+
 def test_a_space_keeps_the_revision_and_the_stage_that_are_named(published: Hub) -> None:
     first = published["me/dogs"].commits[-1]
     published["me/dogs"].commit("later", first.files | {"more": published.keep("more", b"")})
@@ -116,6 +147,7 @@ def test_what_a_space_cannot_be_made_of_is_one_sentence(
         ([*DEPLOY[:-1], "me/cats"], "me/cats: there is no such repository"),
         ([*DEPLOY[:-1], "me/empty"], "me/empty: no config.json and no model.safetensors there; publish a model"),
         ([*DEPLOY[:-1], "me/dogs@psnr"], "a stage is written after a colon now: me/dogs:psnr."),
+        ([*DEPLOY, "--model", "cats=nowhere"], "nowhere: no such model"),
         (["deploy-space", "you/animals", *DEPLOY[2:]], "you/animals: the token may not do that"),
         ([*DEPLOY, "--dry-run", str(tmp_path / "full")], "is there already; give a new folder"),
     ):
@@ -131,7 +163,8 @@ ANEW = pytest.mark.skipif("CI" not in os.environ, reason="installs all packages 
 @pytest.mark.parametrize("anew", [False, pytest.param(True, marks=ANEW)], ids=["this environment", "a new one"])
 def test_the_bundle_alone_serves_the_models_of_the_hub(published: Hub, tmp_path: Path, anew: bool) -> None:
     bundle = tmp_path / "bundle"
-    assert main([*DEPLOY, "--dry-run", str(bundle)]) == 0
+    further = ["--model", f"cats={tmp_path / 'models' / 'dogs'}:psnr"]
+    assert main([*DEPLOY, *further, "--dry-run", str(bundle)]) == 0
     assert not published.repositories.keys() & {("spaces", "me/animals")}
     # What is bundled cannot be what answers.
     shutil.rmtree(bundle / "esrgan" / "pretrained")
@@ -141,14 +174,13 @@ def test_the_bundle_alone_serves_the_models_of_the_hub(published: Hub, tmp_path:
         subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
         python = str(tmp_path / "venv" / "bin" / "python")
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", bundle / "requirements.txt"], check=True)
-    environment |= {f"ESRGAN_{name.upper()}": source for name, source in SOURCES.items()}
     Image.open(EXAMPLES / "cat_chelsea.png").crop((150, 80, 214, 128)).save(tmp_path / "cat.png")
     with running(bundle / "app.py", bundle, environment, python=python) as url:
         client = Client(url, verbose=False, download_files=tmp_path / "downloads")
         figures, *files = client.predict(handle_file(tmp_path / "cat.png"), 1, api_name="/compare")
     truth = read_truth(tmp_path / "cat.png")
-    for name in SOURCES:
-        upscaler = Model(tmp_path / "models" / name).at(1)
+    for name, place in (("mixed", "mixed"), ("dogs", "dogs"), ("cats", "dogs:psnr")):
+        upscaler = Model(f"{tmp_path / 'models' / place}").at(1)
         assert figures[name] == pytest.approx(measure(upscaler, truth), abs=1e-6), name
     assert np.array_equal(np.asarray(Image.open(files[0])), np.asarray(truth))
     assert "Traceback" not in (bundle / "log").read_text()

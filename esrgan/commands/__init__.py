@@ -1,3 +1,26 @@
 """The commands, one a module: `add` is quick, `run` imports what it takes to do the work."""
 
+import argparse
+import re
+from typing import Any
+
 TOKEN = "The token is that of `hf auth login`, or HF_TOKEN."
+RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map", "doubt")  # the page has these pictures already
+
+
+class AddModel(argparse.Action):
+    """`--model NAME=SOURCE`, repeatable: one more model of the page, into a dict."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, text: Any, *_: Any) -> None:
+        """Take one in."""
+        name, _, source = text.partition("=")
+        models = getattr(namespace, self.dest)
+        if not source or not re.fullmatch(r"[a-z][a-z0-9]*", name) or name in RESERVED:
+            raise argparse.ArgumentError(
+                self,
+                f"{text}: must be NAME=SOURCE, with a name of small letters and digits, and none of "
+                f"{', '.join(RESERVED)}",
+            )
+        if name in models:
+            raise argparse.ArgumentError(self, f"{text}: there is a model called {name} already; give another name")
+        setattr(namespace, self.dest, {**models, name: source})

@@ -64,7 +64,10 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     parser.add_argument("--overwrite", action="store_true", help="upscale again what is there already")
     parser.add_argument(
-        "--ensemble", action="store_true", help="average over 8 ways to turn and mirror a photo; 8 times as long"
+        "--ensemble",
+        action="store_true",
+        help="average over 8 ways to turn and mirror a photo; 8 times as long, and it undoes the crispness of "
+        "adversarial weights (LPIPS .147 to .225 in a trial)",
     )
     parser.add_argument("--tile", type=int, help="largest side of a tile, pixels (default: as memory allows)")
     parser.add_argument(

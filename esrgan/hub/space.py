@@ -1,5 +1,6 @@
 """The page on a Hugging Face Space: what has to be there, assembled from this checkout, and putting it there."""
 
+import json
 import logging
 import re
 from collections.abc import Mapping
@@ -9,8 +10,9 @@ from huggingface_hub import ModelInfo, SpaceCard, SpaceHardware, SpaceInfo
 
 from ..errors import HubError
 from ..files import check_folder, replacing_folder
-from ..models.generator import CONFIG_NAME, STAGES, weight_names
-from ..models.source import Source, parse
+from ..models.convert import load
+from ..models.generator import BUNDLED, CONFIG_NAME, STAGES, model_folder, weight_names
+from ..models.source import is_hub_id, parse
 from .publish import CARD_NAME, Files, asking, commit
 
 logger = logging.getLogger(__name__)
@@ -22,14 +24,18 @@ WEIGHTS = {CONFIG_NAME, *STAGES.values()}
 
 
 def look_up(models: Mapping[str, str]) -> dict[str, ModelInfo]:
-    """The commit of each model, the newest one where its name has no revision.
+    """The commit of each model of the Hub, the newest one where its name has no revision; others are tried.
 
     Raises:
         HubError: there is none, or it is no model, or not one of that stage.
+        WeightsError: one of this machine is not there, or does not load.
     """
     found = {}
     for name, text in models.items():
         source = parse(text)
+        if source.place in BUNDLED or not is_hub_id(source.place):
+            load(text)
+            continue
         with asking(source.place) as api:
             found[name] = api.model_info(source.place, revision=source.revision)
         needed = {CONFIG_NAME, *weight_names(source.stage)}
@@ -39,11 +45,35 @@ def look_up(models: Mapping[str, str]) -> dict[str, ModelInfo]:
     return found
 
 
-def bundle(models: Mapping[str, ModelInfo], *, zero_gpu: bool = False) -> Files:
-    """All files of the Space: page, library, requirements, and the front matter that pins the models.
+def sources(models: Mapping[str, str], infos: Mapping[str, ModelInfo]) -> dict[str, str]:
+    """How the Space names each model: by its commit of the Hub, so that what was preloaded is what is used; or where it
+    is among the Space's files.
+    """
+    named = {}
+    for name, text in models.items():
+        source = parse(text)
+        if name in infos:
+            source = source._replace(place=infos[name].id, revision=infos[name].sha)
+        elif source.place not in BUNDLED:
+            place = Path(source.place)
+            within = f"/{place.name}" if place.is_file() else ""
+            source = source._replace(place=f"./models/{name}{within}")
+        named[name] = str(source)
+    return named
+
+
+def weights_of(place: Path) -> list[Path]:
+    """The files of a model of this machine: of a folder, of a training's, or the one file."""
+    return [place] if place.is_file() else [path for path in model_folder(place).iterdir() if path.name in WEIGHTS]
+
+
+def bundle(models: Mapping[str, str], infos: Mapping[str, ModelInfo], *, zero_gpu: bool = False) -> Files:
+    """All files of the Space: page, library, requirements, models of this machine, `models.json` with what each model
+    is called and where it is, and the front matter that has those of the Hub preloaded.
 
     Args:
-        models: what the page calls each model, and where it is.
+        models: what the page calls each model, and what names it.
+        infos: as by `look_up`.
         zero_gpu: whether for ZeroGPU in place of a CPU.
 
     Raises:
@@ -54,37 +84,34 @@ def bundle(models: Mapping[str, ModelInfo], *, zero_gpu: bool = False) -> Files:
     paths = [ROOT / "app.py", ROOT / "LICENSE"]
     paths += [path for path in sorted(PACKAGE.rglob("*")) if path.is_file() and path.parent.name != "__pycache__"]
     files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+    for name in models.keys() - infos.keys():
+        place = parse(models[name]).place
+        if place not in BUNDLED:
+            files |= {f"models/{name}/{path.name}": path.read_bytes() for path in weights_of(Path(place))}
+    files["models.json"] = f"{json.dumps(sources(models, infos), indent=2)}\n".encode()
     requirements = _requirements(zero_gpu)
     files[REQUIREMENTS] = "".join(f"{line}\n" for line in requirements).encode()
     card = SpaceCard.load(ROOT / "spaces" / CARD_NAME)
     card.data.sdk_version = next(line.partition("==")[2] for line in requirements if line.startswith("gradio=="))
-    card.data.models = [info.id for info in models.values()]
+    card.data.models = [info.id for info in infos.values()]
     card.data["preload_from_hub"] = [
         f"{info.id} {','.join(sorted(WEIGHTS & _names(info)))} {info.sha}"
-        for info in models.values()
+        for info in infos.values()
         if not info.private  # the build has no token
     ]
     files[CARD_NAME] = str(card).encode()
     return files
 
 
-def variables(models: Mapping[str, str], infos: Mapping[str, ModelInfo]) -> dict[str, str]:
-    """What tells the page which models to load: those commits, so that what was preloaded is what is used."""
-    return {
-        f"ESRGAN_{name.upper()}": str(Source(infos[name].id, infos[name].sha, parse(source).stage))
-        for name, source in models.items()
-    }
-
-
 def write_bundle(folder: Path, models: Mapping[str, str], *, zero_gpu: bool = False) -> None:
-    """Write the Space's files; `models` are `ID[@REVISION][:STAGE]` of the Hub.
+    """Write the Space's files; arguments as of `bundle`.
 
     Raises:
         FileError: the folder is not empty, or cannot be written.
-        HubError: as for `look_up` and `bundle`.
+        HubError, WeightsError: as for `look_up` and `bundle`.
     """
     check_folder(folder)
-    files = bundle(look_up(models), zero_gpu=zero_gpu)
+    files = bundle(models, look_up(models), zero_gpu=zero_gpu)
     with replacing_folder(folder) as temporary:
         for name, content in files.items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
@@ -92,16 +119,17 @@ def write_bundle(folder: Path, models: Mapping[str, str], *, zero_gpu: bool = Fa
 
 
 def deploy(space_id: str, models: Mapping[str, str], *, private: bool = False, zero_gpu: bool = False) -> str:
-    """Put the page on a Space, made if it is not there; `models` are `ID[@REVISION][:STAGE]` of the Hub.
+    """Put the page on a Space, made if it is not there; arguments as of `bundle`.
 
     Returns:
         The Space's address.
 
     Raises:
-        HubError: the Hub refuses, or cannot be reached; or as for `look_up` and `bundle`.
+        HubError: the Hub refuses, or cannot be reached.
+        HubError, WeightsError: as for `look_up` and `bundle`.
     """
     infos = look_up(models)
-    files = bundle(infos, zero_gpu=zero_gpu)
+    files = bundle(models, infos, zero_gpu=zero_gpu)
     with asking(space_id) as api:
         api.create_repo(
             space_id,
@@ -111,8 +139,8 @@ def deploy(space_id: str, models: Mapping[str, str], *, private: bool = False, z
             private=private or None,
             exist_ok=True,
         )
-        for key, value in variables(models, infos).items():
-            api.add_space_variable(space_id, key, value)
+        for name, source in sources(models, infos).items():
+            api.add_space_variable(space_id, f"ESRGAN_{name.upper()}", source)
         info = api.space_info(space_id)
         gone = _names(info) - files.keys() - {".gitattributes"}
         commit(api, info, files, gone, message="Deploy the page", repo_type="space")

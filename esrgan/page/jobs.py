@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
 UPSCALING = 0.8  # of the time that a job takes, about; the rest is measuring
 MEASURE, CLEAN, DAMAGED = "measure", "clean", "damaged"  # what a photo may be said to be
-RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map", "doubt")  # names that a further model cannot have
 
 Figures = dict[str, Any]
 Pictures = dict[str, Image.Image]
