@@ -26,7 +26,7 @@ from esrgan.page.batch_tab import BatchTab
 from esrgan.page.blind_tab import BlindTab
 from esrgan.page.inputs import Page
 from esrgan.page.jobs import Studio, error_name, load_models
-from esrgan.page.limits import PROMPT_SECONDS
+from esrgan.page.limits import MAX_MEGABYTES, PROMPT_SECONDS
 from esrgan.page.photo_tab import Job, PhotoTab
 from esrgan.page.stage import OPENING
 from esrgan.page.study_tab import add_study_tab
@@ -34,7 +34,6 @@ from esrgan.page.uploads import claim_folder, keep_clean
 from esrgan.page.wording import tell_comparison, tell_upscale
 
 HERE = Path(__file__).parent
-MAX_FILE_SIZE = "30mb"
 KEPT_SECONDS = 3600
 DETAIL = 0.75  # where most of the texture is there, and PSNR still above bicubic's
 QUEUE_LENGTH = 32
@@ -69,7 +68,7 @@ The models learned from a small stand-in for the photo collection of the researc
 """
 FOOTER = f"""PSNR-Y: 8-bit BT.601 luma, peak 255, 4 pixels shaved off each side, shrunk by Pillow's bicubic. \
 A photo that would take longer than {PROMPT_SECONDS} seconds is made smaller to compare, and of one to upscale the \
-middle is taken; the result says so. Limits: {MAX_PIXELS / 1e6:g} megapixels and {MAX_FILE_SIZE[:-2]} MB a file. \
+middle is taken; the result says so. Limits: {MAX_PIXELS / 1e6:g} megapixels and {MAX_MEGABYTES} MB a file. \
 Photos and results are deleted after an hour. Code and models: Apache 2.0. Examples: public domain or CC0."""
 
 THEME = gr.themes.Default(primary_hue="emerald", neutral_hue="stone", font=["system-ui", "sans-serif"]).set(
@@ -102,11 +101,17 @@ CSS = """
     .figures td + td {white-space: normal !important}
 }
 .footnote p {font-size: 0.9em}
+.verdict, .verdict [data-testid="status-tracker"] {overflow: visible !important}
+.verdict .pending {opacity: 1}
+.verdict .progress-text {display: block; inset: 0 auto auto 0; padding: 1.2em 0 0; font: inherit; white-space: nowrap}
+.verdict .progress-text::first-letter {text-transform: uppercase}
 .dropping .drop {outline: 3px dashed var(--color-accent); outline-offset: 2px}
 .scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
 """
 
 SCRIPT = files("esrgan.page") / "page.js"
+FAVICON = files("esrgan.page") / "favicon.svg"
+DESCRIPTION = "Enlarge photos of animals 4 times with two AI models, and measure which one comes closer to the photo."
 
 logger = logging.getLogger("esrgan")
 
@@ -175,7 +180,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--model", action=AddModel, default={}, metavar="NAME=SOURCE", help="one more model; repeatable"
     )
-    parser.add_argument("--mcp", action="store_true", help="lend the page's endpoints to AI assistants as MCP tools")
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        default=os.environ.get("GRADIO_MCP_SERVER", "").lower() in ("1", "true"),
+        help="lend the page's endpoints to AI assistants as MCP tools; or set GRADIO_MCP_SERVER=1",
+    )
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     options = parser.parse_args(arguments)
@@ -196,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
         page.launch(
             server_name=options.host,
             server_port=options.port,
-            max_file_size=MAX_FILE_SIZE,
+            max_file_size=f"{MAX_MEGABYTES}mb",
             footer_links=["api", "settings"],
             mcp_server=options.mcp,
             run_history=False,
@@ -204,6 +214,8 @@ def main(arguments: list[str] | None = None) -> int:
             state_session_capacity=KEPT_VISITS,
             theme=THEME,
             css=CSS,
+            favicon_path=str(FAVICON),
+            head=f'<meta name="description" content="{DESCRIPTION}">',
             js=SCRIPT.read_text(encoding="utf-8"),
             prevent_thread_lock=True,
         )

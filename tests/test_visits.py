@@ -3,12 +3,14 @@
 import base64
 from pathlib import Path
 
+import httpx
 import pytest
 import test_page
 from app_server import Server
 from test_page import WAIT, Visitor
 
-browser, visitor, photo = test_page.browser, test_page.visitor, test_page.photo
+browser, visitor = test_page.browser, test_page.visitor
+photo, large = test_page.photo, test_page.large
 pytestmark = test_page.pytestmark
 
 GIVE = """([way, selector, name, content]) => {
@@ -99,3 +101,36 @@ def test_a_reload_keeps_the_photo_and_the_result_while_there_are_the_files(
     assert visitor.tab.get_by_label("number input for Detail").input_value() == "0.5"
     assert visitor.tab.get_by_label("Part").input_value() == "0, 0, 64, 48"
     assert shown(visitor) == "My%20cat.png"
+
+
+def test_who_waits_sees_the_place_in_the_queue_and_a_removed_photo_stops_its_job(
+    server: Server, visitor: Visitor, photo: Path, large: Path
+) -> None:
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    visitor.upload(large)
+    visitor.tab.get_by_text("tiles, about").wait_for()
+    other = Visitor(visitor.page.context.browser.new_page(), server.url)
+    other.upload(photo)
+    other.tab.get_by_text("queue: 1/1").wait_for()
+    visitor.tab.get_by_label("Remove Image").click()
+    visitor.verdict("Stopped")
+    other.verdict(" wins ")
+
+
+def test_the_batch_says_what_it_takes_and_tries_the_animals_of_the_page(visitor: Visitor) -> None:
+    visitor.page.get_by_role("tab", name="Batch").click()
+    visitor.tab.get_by_text("6 to 50 photos, each of at most 30 MB and 100 megapixels").wait_for()
+    visitor.tab.get_by_role("button").filter(has_text="cat_chelsea").click()
+    visitor.tab.get_by_text("raccoon_face").last.wait_for()
+    assert visitor.tab.locator("tr.file").count() == 5
+
+
+def test_the_page_has_an_icon_and_a_description_and_its_endpoints_answers_have_names(
+    server: Server, visitor: Visitor
+) -> None:
+    assert "<svg" in httpx.get(f"{server.url}/favicon.ico").text
+    assert "animals" in visitor.page.locator("meta[name=description]").first.get_attribute("content")
+    endpoints = httpx.get(f"{server.url}/gradio_api/info").json()["named_endpoints"]
+    names = [answer["label"] for endpoint in endpoints.values() for answer in endpoint["returns"]]
+    assert {"Figures", "Verdict", "Tables", "Save dogs"} <= set(names)
+    assert not [name for name in names if name.startswith("value_")]

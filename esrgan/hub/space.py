@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent
 REQUIREMENTS = "requirements.txt"
+GRADIO = "gradio[mcp]"  # for the variable GRADIO_MCP_SERVER
 WEIGHTS = {CONFIG_NAME, *STAGES.values()}
 
 
@@ -92,7 +93,7 @@ def bundle(models: Mapping[str, str], infos: Mapping[str, ModelInfo], *, zero_gp
     requirements = _requirements(zero_gpu)
     files[REQUIREMENTS] = "".join(f"{line}\n" for line in requirements).encode()
     card = SpaceCard.load(ROOT / "spaces" / CARD_NAME)
-    card.data.sdk_version = next(line.partition("==")[2] for line in requirements if line.startswith("gradio=="))
+    card.data.sdk_version = next(line.partition("==")[2] for line in requirements if line.startswith(GRADIO))
     card.data.models = [info.id for info in infos.values()]
     card.data["preload_from_hub"] = [
         f"{info.id} {','.join(sorted(WEIGHTS & _names(info)))} {info.sha}"
@@ -154,8 +155,8 @@ def _names(info: ModelInfo | SpaceInfo) -> set[str]:
 
 
 def _requirements(zero_gpu: bool) -> list[str]:
-    """The repository's own; for ZeroGPU with the lines that it has instead."""
-    own = (ROOT / REQUIREMENTS).read_text(encoding="utf-8").splitlines()
+    """The repository's own, with what AI assistants need; for ZeroGPU with the lines that it has instead."""
+    own = (ROOT / REQUIREMENTS).read_text(encoding="utf-8").replace("gradio==", f"{GRADIO}==").splitlines()
     if not zero_gpu:
         return own
     theirs = (ROOT / "spaces" / "requirements-zerogpu.txt").read_text(encoding="utf-8").splitlines()

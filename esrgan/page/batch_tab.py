@@ -10,17 +10,21 @@ import gradio as gr
 
 from ..evaluation.plots import draw_differences
 from ..evaluation.study import Evaluation, Scores
-from ..images.reading import write_image
+from ..images.reading import EXAMPLES, MAX_PIXELS, write_image
 from .controls import QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import failure, refusing
 from .jobs import Step, Studio
+from .limits import MAX_MEGABYTES
 from .listeners import heard
 from .uploads import make_folder
-from .wording import tell_batch, tell_progress
+from .wording import LEAST_PHOTOS, tell_batch, tell_progress
 from .zero_gpu import on_gpu
 
 MOST_PHOTOS = 50
-HINT = f"The research question, on your own photos: does the specialist win? Up to {MOST_PHOTOS} photos."
+HINT = f"""The research question, on your own photos: does the specialist win? {LEAST_PHOTOS} to {MOST_PHOTOS} photos,
+each of at most {MAX_MEGABYTES} MB and {MAX_PIXELS / 1e6:g} megapixels. Fewer than {LEAST_PHOTOS} give figures, but no
+verdict."""
+EXAMPLE = f"Or the {{}} animals of this page: a try, as a verdict takes {LEAST_PHOTOS}"
 WAITING = "## Your result appears here\nDrop some photos."
 DESCRIPTION = f"""Compare the models on up to {MOST_PHOTOS} photos. Answers the verdict in words, a chart of the
 differences of PSNR photo by photo, each photo by the Dogs model, a zip of all pictures with the metrics of each photo
@@ -78,12 +82,14 @@ class BatchTab:
                 with gr.Column(scale=2, min_width=280):
                     self.photos = gr.File(label="Your photos", file_count="multiple", height=260, elem_classes="drop")
                     self.detail, self.button, self.stop = add_controls(studio, "Compare all", 0)
+                    bundled = sorted(map(str, EXAMPLES.glob("*.png")))
+                    gr.Examples([[bundled]], self.photos, label=EXAMPLE.format(len(bundled)))
                 with gr.Column(scale=3, min_width=280, elem_classes="result"):
                     self._add_outputs()
         self._wire()
 
     def _add_outputs(self) -> None:
-        self.verdict = gr.Markdown(WAITING)
+        self.verdict = gr.Markdown(WAITING, label="Verdict", elem_classes="verdict")
         self.so_far = gr.Gallery(label="Dogs, so far", columns=3, format="png", interactive=False, visible=False)
         with gr.Column(visible=False) as self.details:
             self.chart = gr.Image(
@@ -95,7 +101,7 @@ class BatchTab:
             )
             self.gallery = gr.Gallery(label="Dogs", columns=3, format="png", interactive=False)
             self.archive = gr.DownloadButton("Save all pictures and figures (zip)")
-            self.tables = gr.Markdown(elem_classes="figures")
+            self.tables = gr.Markdown(label="Tables", elem_classes="figures")
         self.finished = gr.State([])
 
     def _wire(self) -> None:
@@ -110,7 +116,7 @@ class BatchTab:
             begins,
         )
         work.expose(self._endpoint(), told, DESCRIPTION)
-        for done in work.wire({self.button.click: SCROLL}, self.stop, gr.State(Visit())):
+        for done in work.wire({self.button.click: SCROLL}, [self.stop.click, self.photos.clear], gr.State(Visit())):
             done.success(
                 lambda told: gr.Image(alt_text="".join(told.splitlines()[1:2])), self.verdict, self.chart, **QUIET
             )

@@ -16,7 +16,7 @@ from ..images.resize import SCALE, shrink
 from .blind import MODELS, ROUNDS, SIDES, BlindTest, Photo, choose_parts, rounds
 from .controls import MODELS as QUEUED
 from .controls import PROMPT, QUIET, Answer
-from .failures import failure, refusing
+from .failures import failure, refusing, telling
 from .jobs import Studio
 from .listeners import heard
 from .photo_tab import Result
@@ -69,10 +69,19 @@ class BlindTab:
         game = gr.State(None)
         begun = [self.told, self.board, self.save, game]
         for button, begin in ((examples, self.begin_with_examples), (own, self.begin_with_own)):
-            button.click(begin, compared, begun, api_visibility="private", show_progress="hidden", **QUEUED).failure(
-                lambda: "", None, self.told, **QUIET
-            )
+            button.click(
+                telling(begin, self.nothing),
+                compared,
+                begun,
+                api_visibility="private",
+                show_progress="hidden",
+                **QUEUED,
+            ).failure(lambda: "", None, self.told, **QUIET)
         self.board.finish(self.finish, game, [self.told, self.board, self.save], **PROMPT)
+
+    def nothing(self, words: str) -> Answer:
+        """No test, but words."""
+        return words, None, gr.DownloadButton(visible=False), None
 
     def begin_with_examples(self, _: Result) -> Iterator[Answer]:
         """Rounds of all example photos."""
@@ -96,7 +105,7 @@ class BlindTab:
         seed = secrets.randbits(32)
         rng = random.Random(seed)
         parts, found = choose_parts(photos, rng), []
-        yield "Preparing …", None, gr.DownloadButton(visible=False), None
+        yield self.nothing("Preparing …")
         with refusing():
             for round_ in heard(self.rounds(parts, detail)):
                 found.append(round_)

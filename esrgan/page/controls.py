@@ -7,13 +7,14 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from .failures import failure
+from .failures import DELETED, failure
 from .jobs import Step, Studio
 from .wording import WORKING
 
 DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
 STOPPED = "## Stopped\nNothing is running any more."
-FAILED = "## No result\nThe message in the corner says why."
+FAILED = "## No result\n"
+BROKEN = f"{FAILED}Something went wrong on the server. Try again, or with another photo."
 MODELS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 PROMPT: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
@@ -32,18 +33,21 @@ class Visit:
 
     Attributes:
         job: the values of the inputs of the job that was asked for last; None before the first and once it is stopped.
+        photo: what it was about, even if it was stopped; None once it is removed.
         words: what the page says until that job answers.
         turn: how often a job was asked for or stopped.
     """
 
     def __init__(self) -> None:
         self.job: Answer | None = None
+        self.photo: Any = None
         self.words = ""
         self.turn = 0
 
     def ask(self, job: Answer | None, words: str) -> str:
         """Want this job, or none, from now on."""
         self.job, self.words, self.turn = job, words, self.turn + 1
+        self.photo = job[0] if job else self.photo
         return words
 
     def beside(self, steps: Iterable[Step]) -> Iterator[Step]:
@@ -57,13 +61,19 @@ class Visit:
     def follow(self, answers: Callable[..., Iterator[Answer]], nothing: Callable[[str], Answer]) -> Iterator[Answer]:
         """The answers to the job for as long as it is wanted, and then `nothing` but the words there are by then.
 
-        Gradio repeats what a generator yielded last, so that must not be from a job that is over.
+        What goes wrong with it is told in such words too. Gradio repeats what a generator yielded last, so that must
+        not be from a job that is over.
         """
         job = self.job
-        for answer in answers(*job) if job else ():
-            if self.job != job:
-                break
-            yield answer
+        try:
+            for answer in answers(*job) if job else ():
+                if self.job != job:
+                    break
+                yield answer
+        except gr.Error as error:
+            if self.job == job:
+                yield nothing(FAILED + error.message)
+                return
         if self.job != job or not job:
             yield nothing(self.words)
 
@@ -100,7 +110,9 @@ class Work:
             **MODELS,
         )
 
-    def wire(self, triggers: Mapping[Callable[..., Any], str | None], stop: gr.Button, visit: gr.State) -> list[Any]:
+    def wire(
+        self, triggers: Mapping[Callable[..., Any], str | None], stops: Iterable[Callable[..., Any]], visit: gr.State
+    ) -> list[Any]:
         """Begin the job at each trigger, after some JavaScript if there is any; show its answers; stop it.
 
         Returns:
@@ -120,7 +132,8 @@ class Work:
 
         outputs = list(self.outputs)
         shown = {"show_progress": "minimal", "show_progress_on": self.verdict}
-        stop.click(halt, [self.verdict, visit], outputs, **QUIET)
+        for stop in stops:
+            stop(halt, [self.verdict, visit], outputs, **QUIET)
         ends = []
         for trigger, js in triggers.items():
             begun = trigger(
@@ -129,8 +142,8 @@ class Work:
             done = begun.success(
                 run, visit, outputs, api_visibility="private", trigger_mode="always_last", **shown, **MODELS
             )
-            for event in (begun, done):
-                event.failure(lambda: self.nothing(FAILED), None, outputs, **QUIET)
+            begun.failure(lambda: self.nothing(FAILED + DELETED), None, outputs, **QUIET)
+            done.failure(lambda: self.nothing(BROKEN), None, outputs, **QUIET)
             ends.append(done)
         return ends
 

@@ -1,7 +1,9 @@
 """What goes wrong, as the page shows it and as programs are told."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import Any
 
 import gradio as gr
 
@@ -11,8 +13,21 @@ DELETED = "Photos and results are deleted after an hour; choose the photo again.
 
 
 def failure(sentence: str) -> gr.Error:
-    """What the page shows in its corner, and the API answers with."""
-    return gr.Error(sentence, duration=30, print_exception=False)
+    """What the API answers with; the page shows it where the result would be, not in a corner where it fades."""
+    return gr.Error(sentence, visible=False, print_exception=False)
+
+
+def telling(steps: Callable[..., Iterator[Any]], say: Callable[[str], Any]) -> Callable[..., Iterator[Any]]:
+    """The same steps, which end with what `say` makes of the sentence where they would fail."""
+
+    @wraps(steps)
+    def told(*values: Any) -> Iterator[Any]:
+        try:
+            yield from steps(*values)
+        except gr.Error as error:
+            yield say(error.message)
+
+    return told
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from typing import Any
 
 import gradio as gr
+from gradio import mcp
 from gradio.state_holder import SessionState
 from starlette.middleware import Middleware
 
+from .assistants import Server
 from .failures import failure, refusing
 from .listeners import StreamCounter
 from .uploads import let_in
@@ -19,6 +21,7 @@ class Page(gr.Blocks):
 
     def launch(self, **options: Any) -> Any:
         """Serve it; options as of Gradio's."""
+        mcp.GradioMCPServer = Server  # of which `launch` makes one
         return super().launch(app_kwargs={"middleware": [Middleware(StreamCounter)]}, **options)
 
     async def preprocess_data(

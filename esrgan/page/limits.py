@@ -8,6 +8,7 @@ from ..errors import ImageError
 from ..images.resize import SCALE
 from ..inference.device import free_memory
 
+MAX_MEGABYTES = 30  # of a file
 PROMPT_SECONDS = 30  # for which nobody has to be asked
 PROMPT_PIXELS = 250_000  # nor for so many, however slow the machine: 4 megapixels to compare
 MOST_SECONDS = 1800

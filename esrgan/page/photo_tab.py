@@ -17,8 +17,8 @@ from ..evaluation.plots import hardest_crop
 from ..evaluation.study import finite
 from ..images.reading import EXAMPLES, write_image
 from ..images.resize import SCALE
-from .controls import MODELS, PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
-from .failures import DELETED, failure, refusing
+from .controls import FAILED, MODELS, PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
+from .failures import DELETED, failure, refusing, telling
 from .jobs import Figures, Step, Studio
 from .limits import Box
 from .listeners import heard
@@ -166,7 +166,7 @@ class PhotoTab:
         self.examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), self.photo, label="Or click an animal")
 
     def _add_outputs(self) -> None:
-        self.verdict = gr.Markdown(WAITING)
+        self.verdict = gr.Markdown(WAITING, label="Verdict", elem_classes="verdict")
         self.stage = make_stage(opening(self.labels) if "original" in self.labels else None)
         with gr.Column(visible=False) as self.details:
             with gr.Row():
@@ -197,6 +197,7 @@ class PhotoTab:
     def _wire_job(self) -> None:
         inputs = [self.photo, self.detail, *([self.part] if self.job.has_parts else [])]
         told = [self.figures, *self.downloads, self.verdict]
+        self.outputs = [*told, self.result]
         begins: dict[Any, Callable[..., Any]] = {
             self.stage: lambda *_: None,
             self.details: lambda *_: gr.Column(visible=False),
@@ -206,14 +207,16 @@ class PhotoTab:
         }
         if self.job.has_parts:
             begins[self.part] = lambda photo, detail, part: part
-        work = Work(inputs, self.answers, [*told, self.result], self.nothing, self.verdict, begins)
+        work = Work(inputs, self.answers, self.outputs, self.nothing, self.verdict, begins)
         work.expose(self._endpoint(), told, self.job.description)
         visit = gr.State(Visit())
-        moved = self.detail.release(self.require, [*inputs, visit], None, preprocess=False, **QUIET)
+        self.photo.clear(self.forget, visit, self.kept, **QUIET)
+        settings = inputs[1:]
+        moved = self.detail.release(self.require, [visit, *settings], None, preprocess=False, **QUIET)
         adopted = gr.State(0)
         self.tab.select(
             self.adopt,
-            [self.kept, adopted, *inputs],
+            [self.kept, adopted, visit, *settings],
             [adopted, *inputs],
             js=self._if_open(),
             preprocess=False,
@@ -228,7 +231,7 @@ class PhotoTab:
             adopted.change: None,
         }
         self.ask_doubt.click(
-            self.add_doubt,
+            telling(self.add_doubt, lambda sentence: (sentence, gr.skip())),
             [self.result, visit],
             [self.doubt_told, self.result],
             api_visibility="private",
@@ -236,22 +239,32 @@ class PhotoTab:
             **MODELS,
         ).failure(lambda: "", None, self.doubt_told, **QUIET)
         shown = [self.rows, self.stage, self.details, self.target, self.box, self.closer]
-        for done in work.wire(triggers, self.stop, visit):
-            done.success(self.show, [self.result, self.box], shown, **PROMPT)
+        for done in work.wire(triggers, [self.stop.click, self.photo.clear], visit):
+            self._tell_gone(done.success(self.show, [self.result, self.box], shown, **PROMPT))
 
     def _wire_pictures(self) -> None:
         self.photo.change(lambda: None, None, self.box, **QUIET)
-        self.photo.clear(self.keep, None, self.kept, **QUIET)
-        self.result.change(self.show_stage, self.result, self.stage, **PROMPT)
-        self.target.select(self.look, self.result, [self.box, self.closer], **PROMPT)
-        self.detail.input(
-            self.peek,
-            [self.result, self.box, self.detail],
-            self.closer,
-            preprocess=False,
-            trigger_mode="always_last",
-            concurrency_id="peek",
-            **PRIVATE,
+        self._tell_gone(self.result.change(self.show_stage, self.result, self.stage, **PROMPT))
+        self._tell_gone(self.target.select(self.look, self.result, [self.box, self.closer], **PROMPT))
+        self._tell_gone(
+            self.detail.input(
+                self.peek,
+                [self.result, self.box, self.detail],
+                self.closer,
+                preprocess=False,
+                trigger_mode="always_last",
+                concurrency_id="peek",
+                **PRIVATE,
+            )
+        )
+
+    def _tell_gone(self, event: Any) -> None:
+        """Have it said that the pictures are deleted, where an event fails that needs no more than them."""
+        event.failure(
+            lambda: (*self.nothing(FAILED + DELETED), gr.Column(visible=False)),
+            None,
+            [*self.outputs, self.details],
+            **QUIET,
         )
 
     def _endpoint(self) -> Callable[..., Iterator[Answer]]:
@@ -332,11 +345,16 @@ class PhotoTab:
         addresses = ["", f"#{self.job.title.lower()}"]
         return f"(kept, ...rest) => [{addresses}.includes(location.hash) ? kept : null, ...rest]"
 
+    def forget(self, visit: Visit) -> dict[str, Any]:
+        """Keep nothing of a photo that is removed."""
+        visit.photo = None
+        return self.keep()
+
     def keep(self, *job: Any) -> dict[str, Any]:
         """What the browser keeps of a job, for the other tab and for when the page is loaded again."""
         return {"tab": self.job.title, "job": job}
 
-    def adopt(self, kept: Any, times: int, photo: Photo, *settings: Any) -> Any:
+    def adopt(self, kept: Any, times: int, visit: Visit, *settings: Any) -> Any:
         """The photo that the visitor chose last, unless it is here or gone, and how it was asked for if that was here.
 
         Returns:
@@ -346,15 +364,14 @@ class PhotoTab:
             case {"tab": title, "job": [{"path": str(name)}, *others]}:
                 with suppress(ImageError):
                     path = let_in(name)
-                    if not photo or Path(photo["path"]) != path:
+                    if not visit.photo or Path(visit.photo["path"]) != path:
                         same = title == self.job.title and len(others) == len(settings)
                         return times + 1, str(path), *(others if same else settings)
         return gr.skip()
 
-    def require(self, *values: Any) -> None:
+    def require(self, visit: Visit, *settings: Any) -> None:
         """The dial may be moved before there is a photo, and is said to be when the Tab key passes it."""
-        *job, visit = values
-        if not job[0] or visit.job == tuple(job):
+        if not visit.photo or visit.job == (visit.photo, *settings):
             raise gr.Error(visible=False, print_exception=False)
 
     def show(self, result: Result, box: Box | None) -> Any:

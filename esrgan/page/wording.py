@@ -13,6 +13,7 @@ from .limits import spell_seconds
 WORKING = "## Working on it …"
 SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
 SCALE = f'<span class="scale" style="background: {colour_scale()}"></span>'
+LEAST_PHOTOS = 6  # for an interval that means something
 VISIBLE = {"psnr_y": 0.1, "lpips": 0.01}  # differences below are not seen
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
 
@@ -142,8 +143,8 @@ def tell_batch(evaluation: Evaluation, problems: Sequence[str]) -> tuple[str, st
     if difference.low > 0 or difference.high < 0:
         headline = f"The {'Dogs' if difference.mean > 0 else 'Mixed'} model wins"
         sure = "Other photos of this kind would hardly turn it round"
-    if count < 6:
-        headline, sure = "Too few photos to tell", "Six are the least for a verdict"
+    if count < LEAST_PHOTOS:
+        headline, sure = "Too few photos to tell", f"{LEAST_PHOTOS} are the least for a verdict"
     left_out = "\n\nLeft out:" + "".join(f"\n- {problem}" for problem in problems) if problems else ""
     return (
         f"## {headline}\nDogs minus mixed over {count} photo{'s' * (count > 1)}: **{signed} dB** (95 % interval {low} "
