@@ -113,8 +113,8 @@ def test_detail_blends_the_two_stages_and_is_a_number_from_0_to_1(server: Server
 def test_api_is_three_endpoints_that_need_photos_only(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     inputs = {
-        "/compare": ["photo", "detail"],
-        "/upscale": ["photo", "detail", "part"],
+        "/compare": ["photo", "detail", "degradation"],
+        "/upscale": ["photo", "detail", "part", "condition", "halve"],
         "/batch": ["photos", "detail"],
     }
     returns = {"/compare": 7, "/upscale": 5, "/batch": 5}

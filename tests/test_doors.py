@@ -149,11 +149,26 @@ def test_a_part_that_is_none_gets_a_sentence(server: Server, part: Any) -> None:
     assert refused(server, "upscale", [EXAMPLE, 0, part]).startswith("Part ")
 
 
-@pytest.mark.parametrize("data", [[], [None], [None, 0, "", 2]])
-def test_missing_and_further_values_are_counted(server: Server, data: list) -> None:
-    for endpoint in ("compare", "batch"):
-        assert refused(server, endpoint, data).startswith(f"{len(data)} values were sent where 2 are expected")
-    assert refused(server, "upscale", data).endswith("where 3 are expected (your photo, detail, part).")
+@pytest.mark.parametrize("data", [[], [None, 0, "", "clean", False, 2]])
+def test_a_missing_photo_and_further_values_are_told_of(server: Server, data: list) -> None:
+    assert refused(server, "batch", data).endswith("values were sent where 2 are expected (your photos, detail).")
+    assert refused(server, "compare", data).endswith("3 are expected (your photo, detail, how it is shrunk).")
+    assert refused(server, "upscale", data).endswith("(your photo, detail, part, condition, halve it first).")
+    assert ask(server, "compare", [EXAMPLE])[0] == "complete"  # the rest is as the page has it at first
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "values", "told"),
+    [
+        ("upscale", ["", "fine", False], "Condition 'fine': must be one of measure, clean, damaged."),
+        ("upscale", ["", None, False], "Condition None: must be one of"),
+        ("upscale", ["", "clean", "no"], "Halve it first 'no': must be true or false."),
+        ("compare", ["../web"], "How it is shrunk '../web': must be one of bicubic, camera, web."),
+        ("compare", [["web"]], "How it is shrunk ['web']: must be one of"),
+    ],
+)
+def test_settings_are_those_there_are(server: Server, endpoint: str, values: list, told: str) -> None:
+    assert refused(server, endpoint, [EXAMPLE, 0, *values]).startswith(told)
 
 
 def test_examples_are_let_in_and_dots_before_a_name_do_no_harm(server: Server) -> None:
@@ -246,7 +261,7 @@ def test_a_place_where_no_folder_can_be_made_is_one_sentence(
 class Endless(Studio):
     """Works on `upscale` until it is stopped."""
 
-    def upscale(self, path: Path, detail: float, part: str = "") -> Iterator[Step]:
+    def upscale(self, path: Path, detail: float, *_: Any) -> Iterator[Step]:
         for tile in itertools.count():
             time.sleep(0.01)
             yield Step(0.5, f"tile {tile}")

@@ -27,8 +27,12 @@ class Page(gr.Blocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
     ) -> Any:
-        """Check what was sent, in place of Gradio, which takes any path without `meta` and answers with tracebacks."""
+        """Check what was sent, in place of Gradio, which takes any path without `meta` and answers with tracebacks.
+
+        What is left out at the end is as the page has it at first.
+        """
         components = block_fn.inputs
+        inputs = inputs + [component.value for component in components[len(inputs) :] if component.value is not None]
         if len(inputs) != len(components):
             asked = ", ".join(component.label.lower() for component in components if component.label)
             raise failure(f"{len(inputs)} values were sent where {len(components)} are expected ({asked}).")
@@ -44,7 +48,11 @@ def check(component: Any, value: Any) -> Any:
     """
     if isinstance(component, gr.Markdown | gr.Textbox) and not isinstance(value, str):
         raise failure(f"{component.label or 'Text'} {value!r:.60}: must be text.")
-    if isinstance(component, gr.Dropdown) and value not in (names := [name for _, name in component.choices]):
+    if isinstance(component, gr.Checkbox) and not isinstance(value, bool):
+        raise failure(f"{component.label} {value!r:.60}: must be true or false.")
+    if isinstance(component, gr.Dropdown | gr.Radio) and value not in (
+        names := [name for _, name in component.choices]
+    ):
         raise failure(f"{component.label} {value!r:.60}: must be one of {', '.join(names)}.")
     if isinstance(component, gr.Dataset) and not (isinstance(value, int) and 0 <= value < len(component.samples)):
         raise failure(f"Example {value!r:.60}: must be one of the {len(component.samples)} numbers from 0.")

@@ -297,19 +297,26 @@ class Studio:
         yield replace(step, done=1, text="done", exact=exact, figures=figures)
         self.limits.learn(source.width * source.height, time.monotonic() - started)
 
-    def doubt(self, small: Image.Image) -> Iterator[Step]:
+    def doubt(self, small: Image.Image, damaged: bool = False) -> Iterator[Step]:
         """Where the models disagree: mixed and dogs, each at both ends of its dial, wherever that stands.
+
+        Of damaged photos it is the camera stages that may disagree, which have no dial.
 
         Args:
             small: the photo, before it is enlarged.
+            damaged: as of `Step`.
 
         Yields:
             At the end `doubt`.
         """
-        ends = [(name, detail) for name in ("mixed", "dogs") for detail in ((0, 1) if self.has_dial else (1,))]
+        ends = [
+            (name, detail)
+            for name in ("mixed", "dogs")
+            for detail in ((0, 1) if self.has_dial and not damaged else (1,))
+        ]
         results = []
         for i, (name, detail) in enumerate(ends):
-            for done, count, enlarged in self.models[name].at(detail).stream(small):
+            for done, count, enlarged in self.models[name].suited(detail, damaged=damaged).stream(small):
                 if done == count:
                     results.append(enlarged)
                 yield Step((i + done / count) / len(ends), f"{name.capitalize()} at detail {detail}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.components import Component
 from PIL import Image
 
 from ..errors import ImageError
@@ -19,7 +20,7 @@ from ..images.reading import EXAMPLES, write_image
 from ..images.resize import SCALE
 from .controls import FAILED, MODELS, PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import DELETED, failure, refusing, telling
-from .jobs import Figures, Step, Studio
+from .jobs import CLEAN, DAMAGED, MEASURE, Figures, Step, Studio
 from .limits import Box
 from .listeners import heard
 from .stage import focus_of, make_stage, opening, stage_value
@@ -32,7 +33,12 @@ CLOSE = 96
 
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
 PART_HINT = "Of a large photo: left, top, right, bottom in pixels. Empty: all that does not take long, or the middle."
-NEW_PHOTO = f"(photo, detail, part, ...rest) => ({SCROLL})(photo, detail, '', ...rest)"
+NEW_PHOTO = (
+    f"(photo, detail, part, condition, halve, ...rest) => ({SCROLL})(photo, detail, '', condition, false, ...rest)"
+)
+CONDITIONS = [("Find out", MEASURE), ("Clean", CLEAN), ("Noisy or compressed", DAMAGED)]
+HALVE_HINT = "For a photo that was enlarged before, and shows no more than half its pixels would."
+WAYS_TO_SHRINK = [("Cleanly", "bicubic"), ("As a camera does", "camera"), ("As the web does", "web")]
 
 Photo = dict[str, Any] | None
 Paths = dict[str, str]
@@ -53,7 +59,7 @@ class Job:
         saved: the pictures that can be saved, by their names.
         shown: all that are shown.
         detail: where the dial stands at first.
-        has_parts: whether a part of the photo can be asked for.
+        has_parts: whether a part of the photo can be asked for, and whether its condition be told.
     """
 
     title: str
@@ -77,6 +83,7 @@ class Result(NamedTuple):
         notes: what was done with the photo before.
         figures: with the last step.
         detail: that was asked for.
+        damaged: whether the camera stages were at work.
     """
 
     paths: Paths = {}  # noqa: RUF012  # never changed
@@ -84,6 +91,7 @@ class Result(NamedTuple):
     notes: tuple[str, ...] = ()
     figures: Figures | None = None
     detail: float = 0
+    damaged: bool = False
 
     @property
     def target(self) -> str:
@@ -101,7 +109,7 @@ class Result(NamedTuple):
             (folder / "exact").mkdir(exist_ok=True)
             files[name] = str(folder / "exact" / f"{stem}-{name}.png")
             photo.save(Path(files[name]))
-        return Result(paths, files, step.notes, step.figures and finite(step.figures), self.detail)
+        return Result(paths, files, step.notes, step.figures and finite(step.figures), self.detail, step.damaged)
 
 
 def around(centre: Sequence[int], size: tuple[int, int]) -> Box:
@@ -136,8 +144,8 @@ class PhotoTab:
         self.labels = {name: text for name, text in picture_labels(studio.ways).items() if name in job.shown}
         self.cached: OrderedDict[tuple[str, ...], Result] = OrderedDict()
         self.work = on_gpu(job.work, job.pixels)
-        self.question = on_gpu(studio.doubt, lambda small: 2 * small.width * small.height)
-        self.look_closer = on_gpu(studio.peek, lambda small, box, detail: small.width * small.height)
+        self.question = on_gpu(studio.doubt, lambda small, *_: 2 * small.width * small.height)
+        self.look_closer = on_gpu(studio.peek, lambda small, box, *_: small.width * small.height)
         with gr.Tab(job.title) as self.tab:
             gr.Markdown(job.hint)
             with gr.Row():
@@ -160,8 +168,15 @@ class PhotoTab:
             alt_text="Your photo",
             elem_classes="drop",
         )
-        if self.job.has_parts:
-            self.part = gr.Textbox("", label="Part", info=PART_HINT, placeholder="0, 0, 400, 300", max_lines=1)
+        self.settings: list[Component] = (
+            [
+                gr.Textbox("", label="Part", info=PART_HINT, placeholder="0, 0, 400, 300", max_lines=1),
+                gr.Radio(CONDITIONS, value=MEASURE, label="Condition"),
+                gr.Checkbox(False, label="Halve it first", info=HALVE_HINT),
+            ]
+            if self.job.has_parts
+            else [gr.Radio(WAYS_TO_SHRINK, value="bicubic", label="How it is shrunk")]
+        )
         self.detail, self.button, self.stop = add_controls(self.studio, self.job.title, self.job.detail)
         self.examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), self.photo, label="Or click an animal")
 
@@ -195,7 +210,7 @@ class PhotoTab:
                 self.figures = gr.JSON(label="Figures", show_label=False)
 
     def _wire_job(self) -> None:
-        inputs = [self.photo, self.detail, *([self.part] if self.job.has_parts else [])]
+        inputs = [self.photo, self.detail, *self.settings]
         told = [self.figures, *self.downloads, self.verdict]
         self.outputs = [*told, self.result]
         begins: dict[Any, Callable[..., Any]] = {
@@ -205,14 +220,18 @@ class PhotoTab:
             self.result: lambda *_: Result(),
             self.kept: self.keep,
         }
-        if self.job.has_parts:
-            begins[self.part] = lambda photo, detail, part: part
+        if self.job.has_parts:  # of which a new photo has none
+            part, _, halve = self.settings
+            begins |= {part: lambda photo, detail, part, *_: part, halve: lambda *job: job[-1]}
         work = Work(inputs, self.answers, self.outputs, self.nothing, self.verdict, begins)
         work.expose(self._endpoint(), told, self.job.description)
         visit = gr.State(Visit())
         self.photo.clear(self.forget, visit, self.kept, **QUIET)
         settings = inputs[1:]
-        moved = self.detail.release(self.require, [visit, *settings], None, preprocess=False, **QUIET)
+        moves = [
+            self.detail.release,
+            *(setting.input for setting in self.settings if not isinstance(setting, gr.Textbox)),
+        ]
         adopted = gr.State(0)
         self.tab.select(
             self.adopt,
@@ -225,7 +244,10 @@ class PhotoTab:
         new = NEW_PHOTO if self.job.has_parts else SCROLL
         triggers = {
             self.button.click: SCROLL,
-            moved.success: SCROLL,
+            **{
+                move(self.require, [visit, *settings], None, preprocess=False, **QUIET).success: SCROLL
+                for move in moves
+            },
             self.photo.upload: new,
             self.examples.load_input_event.then: new,
             adopted.change: None,
@@ -270,24 +292,29 @@ class PhotoTab:
     def _endpoint(self) -> Callable[..., Iterator[Answer]]:
         """For programs: MCP tools can have no state among their outputs."""
 
-        def compare(photo: Photo, detail: float) -> Iterator[Answer]:
+        def compare(photo: Photo, detail: float, degradation: str = "bicubic") -> Iterator[Answer]:
             """For programs.
 
             Args:
                 photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
                 detail: From 0, the most exact pixels, to 1, the crispest texture.
+                degradation: How the photo is shrunk: bicubic; camera, with blur, noise and JPEG; web, with JPEG.
             """
-            yield from (answer[:-1] for answer in self.answers(photo, detail))
+            yield from (answer[:-1] for answer in self.answers(photo, detail, degradation))
 
-        def upscale(photo: Photo, detail: float, part: str = "") -> Iterator[Answer]:
+        def upscale(
+            photo: Photo, detail: float, part: str = "", condition: str = MEASURE, halve: bool = False
+        ) -> Iterator[Answer]:
             """For programs.
 
             Args:
                 photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
                 detail: From 0, the most exact pixels, to 1, the crispest texture.
                 part: Left, top, right, bottom in pixels; empty for all that does not take long, or the middle.
+                condition: Of the photo: clean, damaged (by noise or JPEG), or measure to have it found out.
+                halve: Whether to halve the photo first, as it was enlarged before.
             """
-            yield from (answer[:-1] for answer in self.answers(photo, detail, part))
+            yield from (answer[:-1] for answer in self.answers(photo, detail, part, condition, halve))
 
         return upscale if self.job.has_parts else compare
 
@@ -295,19 +322,18 @@ class PhotoTab:
         """An answer without results."""
         return None, *[None] * len(self.downloads), words, Result()
 
-    def answers(self, photo: Photo, detail: float, part: str = "") -> Iterator[Answer]:
+    def answers(self, photo: Photo, detail: float, *settings: Any) -> Iterator[Answer]:
         """What the tab shows of each step."""
         if not photo:
             raise failure("Choose a photo first, or click an animal.")
         check_detail(detail)
         path = Path(photo["path"])
-        arguments = (part,) if self.job.has_parts else ()
         with refusing():
-            key = (path.stem, sha256(path.read_bytes()).hexdigest(), f"{detail:g}", part)
+            key = (path.stem, sha256(path.read_bytes()).hexdigest(), f"{detail:g}", *map(str, settings))
             result = self._recall(key)
             if not result:
                 started, folder, result = time.monotonic(), make_folder(), Result(detail=detail)
-                for step in heard(self.work(path, detail, *arguments)):
+                for step in heard(self.work(path, detail, *settings)):
                     before, result = result, result.add(step, folder, path.stem)
                     new = result if result.paths.keys() != before.paths.keys() else gr.skip()
                     # Not gr.skip() for all, after which Gradio keeps a component for good with each answer.
@@ -409,7 +435,7 @@ class PhotoTab:
         yield tell_doubt(0), gr.skip()
         small, found = Path(result.paths["small"]), result
         with refusing(), Image.open(small) as image:
-            for step in visit.beside(heard(self.question(image.convert("RGB")))):
+            for step in visit.beside(heard(self.question(image.convert("RGB"), result.damaged))):
                 found = result.add(step, small.parent, small.name.removesuffix("-small.png"))
                 yield tell_doubt(step.done), gr.skip()
         done = "doubt" in found.paths
@@ -438,6 +464,6 @@ class PhotoTab:
         if box is None or "small" not in result.paths:
             return []
         with refusing(), Image.open(result.paths["small"]) as small:
-            new = self.look_closer(small.convert("RGB"), box, detail)
+            new = self.look_closer(small.convert("RGB"), box, detail, result.damaged)
         crops = self.close_up(result, box) | {way: triple(crop) for way, crop in new.items()}
         return [(crop, label(way)) for way, crop in crops.items()]
