@@ -115,9 +115,12 @@ class BlindTab:
 
     def finish(self, game: Game | None, event: gr.EventData) -> Answer:
         """Which was which, what was chosen, and what the metrics say."""
-        choices = getattr(event, "choices", None)
         count = len(game.test.rounds) if game else 0
-        if not game or not isinstance(choices, list) or len(choices) != count or not {*choices} <= {0, 1}:
+        try:
+            choices = [(0, 1).index(choice) for choice in event.choices]
+        except (AttributeError, TypeError, ValueError):
+            choices = []
+        if not game or len(choices) != count:
             raise failure(f"A finished test has {count} answers, each 0 or 1.")
         path = game.folder / "blind-test.csv"
         with refusing(), replacing(path) as temporary:
