@@ -31,7 +31,7 @@ from esrgan.page.photo_tab import Job, PhotoTab
 from esrgan.page.stage import OPENING
 from esrgan.page.study_tab import add_study_tab
 from esrgan.page.uploads import claim_folder, keep_clean
-from esrgan.page.wording import tell_comparison, tell_upscale
+from esrgan.page.wording import NUMBERS, explained, tell_comparison, tell_upscale
 
 HERE = Path(__file__).parent
 KEPT_SECONDS = 3600
@@ -42,8 +42,15 @@ KEPT_VISITS = 500  # of those that came last, at a fifth of a megabyte each
 INTRO = """# Sharper animals
 Two AI models enlarge animal photos 4 times. *Mixed* learned from many kinds of animals, *Dogs* from dogs alone.
 Which one does better on your photo?"""
-COMPARE_HINT = "Your photo is shrunk to a quarter of its width and height, and each model has to bring it back."
-UPSCALE_HINT = "Your photo becomes 4 times as wide and as high, by each model."
+COMPARE_HINT = explained(
+    "Your photo is shrunk to a quarter of its width and height, and each model has to bring it back.",
+    "So there is an original to measure the results by: whoever comes closer to it wins.",
+)
+UPSCALE_HINT = explained(
+    "Your photo becomes 4 times as wide and as high, by each model.",
+    """Detail that it does not show is guessed, from what the models learned of other photos. **Do not rely on it**: it
+proves nothing about an individual animal, an injury or a disease.""",
+)
 COMPARE_API = """Shrink a photo by 4, bring it back by bicubic and by each model, and measure each result against the
 photo. Answers the metrics (psnr_y and psnr_rgb in dB, ssim_y, lpips) of each way and of dogs_minus_mixed, the pictures
 as PNG, and the verdict in words. Detail runs from 0, the most exact pixels, to 1, the crispest texture."""
@@ -51,12 +58,7 @@ UPSCALE_API = """Enlarge a photo by 4 by bicubic and by each model. Answers the 
 ssim_y, lpips) of each result, shrunk back, against the photo, and of the two models against one another, the pictures
 as PNG, and a sentence about them. Detail runs from 0, the most exact pixels, to 1, the crispest texture. Part is left,
 top, right, bottom in pixels; by default all of a photo that does not take long, and else its middle."""
-ABOUT = f"""
-**PSNR** says how close a picture comes to the original: how far its pixels are off on average, in decibels (dB). More
-is better. One dB more is a fifth less squared error; less than 0.1 dB nobody sees. PSNR-Y looks at brightness alone, as
-research papers do, PSNR-RGB at the colours too. **SSIM** compares structure; 1 is identical. **LPIPS**, where it is
-shown, asks a network that knows photos how different two pictures look; less is better. **Bicubic** is enlargement
-without AI: the mark to beat.
+ABOUT = f"""{NUMBERS}
 
 **Consistency** (*Upscale*): shrunk back, a result should be your photo again. A high number says that the model left
 alone what your photo shows. Whether the detail it added is true, no number can say.
@@ -66,9 +68,8 @@ alone what your photo shows. Whether the detail it added is true, no number can 
 **Do not rely on added detail.** It is a guess, and proves nothing about an individual animal, an injury or a disease.
 The models learned from a small stand-in for the photo collection of the research paper behind them.
 """
-FOOTER = f"""PSNR-Y: 8-bit BT.601 luma, peak 255, 4 pixels shaved off each side, shrunk by Pillow's bicubic. \
-A photo that would take longer than {PROMPT_SECONDS} seconds is made smaller to compare, and of one to upscale the \
-middle is taken; the result says so. Limits: {MAX_PIXELS / 1e6:g} megapixels and {MAX_MEGABYTES} MB a file. \
+FOOTER = f"""Of a photo that would take longer than {PROMPT_SECONDS} seconds, a smaller copy is compared, and the \
+middle upscaled; the result says so. Limits: {MAX_PIXELS / 1e6:g} megapixels and {MAX_MEGABYTES} MB a file. \
 Photos and results are deleted after an hour. Code and models: Apache 2.0. Examples: public domain or CC0."""
 
 THEME = gr.themes.Default(primary_hue="emerald", neutral_hue="stone", font=["system-ui", "sans-serif"]).set(
@@ -105,6 +106,12 @@ CSS = """
 .verdict .pending {opacity: 1}
 .verdict .progress-text {display: block; inset: 0 auto auto 0; padding: 1.2em 0 0; font: inherit; white-space: nowrap}
 .verdict .progress-text::first-letter {text-transform: uppercase}
+.more summary {cursor: pointer; list-style: none}
+.more summary::-webkit-details-marker {display: none}
+.more summary p {display: inline}
+.more > :not(summary) {border-left: 3px solid var(--color-accent); padding-left: 0.8em; max-width: 46em}
+.question {display: inline-block; width: 1.5em; border: 1px solid; border-radius: 50%; text-align: center;
+    font-size: 0.8em; line-height: 1.4}
 .dropping .drop {outline: 3px dashed var(--color-accent); outline-offset: 2px}
 .scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
 """

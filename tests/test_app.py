@@ -463,10 +463,28 @@ def comparison(mixed: float | None, dogs: float | None, difference: float | None
 @pytest.mark.parametrize(
     ("mixed", "dogs", "difference", "headline", "words"),
     [
-        (31.0, 31.5, 0.5, "The Dogs model wins by 0.50 dB", "**+0.50 dB**, a clear difference. Both come"),
-        (31.25, 29.5, -1.75, "The Mixed model wins by 1.75 dB", "**-1.75 dB**, a large difference. Only Mixed comes"),
-        (29.0, 29.09, 0.09, "No visible difference\n", "**+0.09 dB**, too little to see. Neither comes"),
-        (29.003, 29.0, -0.003, "No visible difference\n", "**0.00 dB**"),
+        (
+            31.0,
+            31.5,
+            0.5,
+            "The Dogs model wins by 0.50 dB",
+            "\nDogs comes **0.50 dB** closer to your photo than Mixed, a clear difference. Both come",
+        ),
+        (
+            31.25,
+            29.5,
+            -1.75,
+            "The Mixed model wins by 1.75 dB",
+            "\nMixed comes **1.75 dB** closer to your photo than Dogs, a large difference. Only Mixed comes",
+        ),
+        (
+            29.0,
+            29.09,
+            0.09,
+            "No visible difference\n",
+            "\nDogs comes **0.09 dB** closer to your photo than Mixed, too little to see. Neither comes",
+        ),
+        (29.003, 29.0, -0.003, "No visible difference\n", "\nDogs and Mixed come equally close to your photo."),
         (
             None,
             None,

@@ -26,7 +26,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
 
 WAIT = 60_000
-TABS = ("Compare", "Upscale", "Batch", "Study")
+TABS = ("Compare", "Upscale", "Batch", "Blind test", "Study")
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
 
@@ -359,12 +359,17 @@ def test_by_keyboard_alone_an_example_is_compared_and_its_error_shown(visitor: V
 def fill(visitor: Visitor, tab: str, photo: Path) -> None:
     """Go to a tab and have it show all that it can."""
     visitor.page.get_by_role("tab", name=tab).click()
-    if tab != "Study":
+    if tab == "Blind test":
+        visitor.tab.get_by_role("button", name="Begin with the examples").click()
+        visitor.tab.get_by_text("Round 1 of").wait_for()
+    elif tab != "Study":
         visitor.upload(photo)
         if tab == "Batch":
             visitor.tab.get_by_role("button", name="Compare all").click()
         visitor.tab.locator("table").first.wait_for()
     for closed in visitor.page.get_by_role("button", name=re.compile("^(All figures|About)")).all():
+        closed.click()
+    for closed in visitor.tab.locator("summary").all():
         closed.click()
 
 
@@ -407,9 +412,8 @@ def test_the_tab_key_leads_to_every_control_and_shows_where_it_is(visitor: Visit
             break
         widths.append(width)
     assert min(widths) >= 2
-    controls = (
-        ":is(button:not([tabindex='-1']), a[href], input, [role=slider], textarea):not(:disabled, [data-reached])"
-    )
+    controls = ":is(button:not([tabindex='-1']), a[href], input, [role=slider], summary)"
+    controls += ":not(:disabled, [data-reached], [type=radio]:not(:checked))"
     assert not visitor.page.evaluate(
         """controls => [...document.querySelectorAll(controls)]
             .filter(e => e.checkVisibility({visibilityProperty: true})).map(e => e.outerHTML)""",

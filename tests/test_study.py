@@ -73,6 +73,16 @@ def test_the_answer_over_seeds_says_whether_it_is_about_dogs() -> None:
         "| dogs minus mixed, on dogs, adversarial stage | +0.25 (+0.10 to +0.40) | ± 0.05 | -0.010 (-0.020 to -0.001) |"
         in report.seeds_table(study)
     )
+    on_dogs = study["gan"]["answers"]["dogs minus mixed, on dogs"]
+    for lpips, said in (
+        ((-0.02, -0.001), "yes"),
+        ((-0.01, 0.01), "yes"),
+        ((0.01, 0.02), "by one measure, not by both"),
+    ):
+        on_dogs["lpips"] |= dict(zip(("low", "high", "mean"), (*lpips, sum(lpips) / 2), strict=True))
+        assert report.plain_answer(study).endswith(f"? Here: {said}")
+    on_dogs["psnr_y"] |= {"low": -0.1}
+    assert report.plain_answer(study).endswith("? Here: no")
 
 
 def test_the_answer_names_every_kind_of_photo() -> None:

@@ -127,6 +127,19 @@ def leads(differences: dict[str, dict[str, float]]) -> str:
     return f"{lead(differences['psnr_y'], 'psnr_y')} in PSNR-Y and {lead(differences['lpips'], 'lpips')} in LPIPS"
 
 
+def plain_answer(study: Study) -> str:
+    """Does the specialist do better on dogs, in a few words, from what `esrgan study` writes."""
+    differences = study[CRISP]["answers"]["dogs minus mixed, on dogs"]
+    found = {lead(differences[metric], metric).split()[0] for metric in ("psnr_y", "lpips")} - {"level"}
+    words = {
+        "": "no difference was found",
+        "ahead": "yes",
+        "behind": "no",
+        "ahead behind": "by one measure, not by both",
+    }
+    return f"Does a model of dogs alone do better on dogs? Here: {words[' '.join(sorted(found))]}"
+
+
 def answer_over_seeds(study: Study) -> str:
     """The same over several trainings, and whether the lead is about dogs, from what `esrgan study` writes."""
     stage = study[CRISP]

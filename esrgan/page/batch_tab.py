@@ -17,13 +17,15 @@ from .jobs import Step, Studio
 from .limits import MAX_MEGABYTES
 from .listeners import heard
 from .uploads import make_folder
-from .wording import LEAST_PHOTOS, tell_batch, tell_progress
+from .wording import INTERVAL, LEAST_PHOTOS, NUMBERS, explained, tell_batch, tell_progress
 from .zero_gpu import on_gpu
 
 MOST_PHOTOS = 50
-HINT = f"""The research question, on your own photos: does the specialist win? {LEAST_PHOTOS} to {MOST_PHOTOS} photos,
-each of at most {MAX_MEGABYTES} MB and {MAX_PIXELS / 1e6:g} megapixels. Fewer than {LEAST_PHOTOS} give figures, but no
-verdict."""
+HINT = explained(
+    f"Which model does better on your photos? Drop {LEAST_PHOTOS} to {MOST_PHOTOS} of them.",
+    f"""On a single photo one model may win by chance; over many it shows which is better. Fewer than {LEAST_PHOTOS}
+give figures, but no verdict. Each may have {MAX_MEGABYTES} MB and {MAX_PIXELS / 1e6:g} megapixels.""",
+)
 EXAMPLE = f"Or the {{}} animals of this page: a try, as a verdict takes {LEAST_PHOTOS}"
 WAITING = "## Your result appears here\nDrop some photos."
 DESCRIPTION = f"""Compare the models on up to {MOST_PHOTOS} photos. Answers the verdict in words, a chart of the
@@ -102,6 +104,7 @@ class BatchTab:
             self.gallery = gr.Gallery(label="Dogs", columns=3, format="png", interactive=False)
             self.archive = gr.DownloadButton("Save all pictures and figures (zip)")
             self.tables = gr.Markdown(label="Tables", elem_classes="figures")
+            gr.Markdown(explained("What these numbers mean", f"{INTERVAL}\n\n{NUMBERS}"), elem_classes="footnote")
         self.finished = gr.State([])
 
     def _wire(self) -> None:

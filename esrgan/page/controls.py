@@ -11,7 +11,7 @@ from .failures import DELETED, failure
 from .jobs import Step, Studio
 from .wording import WORKING
 
-DETAIL_HINT = "0: the most exact pixels, a little soft. 1: the crispest fur, partly invented."
+DETAIL_HINT = "Left: true to the photo, a little soft. Right: crisp fur, partly invented."
 STOPPED = "## Stopped\nNothing is running any more."
 FAILED = "## No result\n"
 BROKEN = f"{FAILED}Something went wrong on the server. Try again, or with another photo."

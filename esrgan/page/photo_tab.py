@@ -25,14 +25,24 @@ from .limits import Box
 from .listeners import heard
 from .stage import focus_of, make_stage, opening, stage_value
 from .uploads import let_in, make_folder
-from .wording import DOUBT, add_notes, label, picture_labels, tell_doubt, tell_maps, tell_progress
+from .wording import (
+    DOUBT,
+    MAPS,
+    NUMBERS,
+    add_notes,
+    explained,
+    label,
+    picture_labels,
+    tell_doubt,
+    tell_progress,
+)
 from .zero_gpu import on_gpu
 
 CACHED_RESULTS = 32
 CLOSE = 96
 
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
-PART_HINT = "Of a large photo: left, top, right, bottom in pixels. Empty: all that does not take long, or the middle."
+PART_HINT = "Which part of a large photo: left, top, right, bottom in pixels. Empty: all of it, or as much as is quick."
 NEW_PHOTO = (
     f"(photo, detail, part, condition, halve, ...rest) => ({SCROLL})(photo, detail, '', condition, false, ...rest)"
 )
@@ -188,8 +198,9 @@ class PhotoTab:
                 self.ask_doubt = gr.Button("Show what is guessed", size="sm", min_width=180, scale=0)
             self.doubt_told = gr.Markdown(elem_classes="footnote")
             if "map" in self.labels:
-                gr.Markdown(tell_maps(self.labels, self.studio.ways), elem_classes="footnote")
+                gr.Markdown(MAPS, elem_classes="footnote")
             self.rows = gr.Markdown(elem_classes="figures")
+            gr.Markdown(explained("What these numbers mean", NUMBERS), elem_classes="footnote")
             with gr.Row():
                 self.target = gr.Image(
                     label="Click where to look closer",

@@ -8,26 +8,34 @@ from ..evaluation.report import (
     answer_over_seeds,
     count,
     differences_table,
+    plain_answer,
     read_studies,
     read_study,
     seeds_table,
     summary_table,
 )
 from ..evaluation.study import PROTOCOL
+from .wording import INTERVAL, NUMBERS, explained
 
 PICTURES = {
     "seeds.png": "Dogs minus mixed, each training of six smaller ones, and the mean with its 95 % interval",
     "differences.png": "Dogs minus mixed, photo by photo, and the mean with its 95 % interval",
     "plate.png": "The part of each example photo where bicubic interpolation loses most",
     "curves.png": "How the Dogs model learned: losses of both stages, and PSNR on photos it never saw",
-    "curves-wgan-gp.png": "Dogs by the paper's recipe with a Wasserstein loss: losses like those it shows",
+    "curves-wgan-gp.png": "How a model of dogs learned by the paper's recipe, with losses like those it shows",
 }
-READING = """
-That is from small models, trained for a quarter of an hour, three times for each set from other random numbers: another
-training comes out differently, and the intervals count that in. A longer training may end elsewhere. No model learned
-from any of the photos that it was measured on. A lead on dogs alone would be about dogs; a lead on other animals too is
-about the training.
-"""
+WORDS = f"""A *specialist* learned from dogs alone, a *generalist* from many kinds of animals. Both learn in two stages.
+In the **L1 stage** a model learns to be right on average, pixel by pixel: exact, a little soft. In the **adversarial
+stage** a second network, which tells its pictures from photos, teaches it texture: crisp, partly invented. The dial of
+detail goes from the one to the other. **Between seeds**: how far trainings differ that begin with other random numbers.
+
+{INTERVAL}
+
+{NUMBERS}"""
+READING = """The models are small and learned for a quarter of an hour, three times for each set from other random
+numbers: another training comes out differently, and the intervals count that in. A longer training may end elsewhere.
+No model learned from any of the photos that it was measured on. A lead on dogs alone would be about dogs; a lead on
+other animals too is about the training."""
 BUNDLED = """
 They were trained once each, so these intervals speak of other photos, not of other trainings.
 """
@@ -54,13 +62,15 @@ def add_study_tab() -> None:
     studies = read_studies()
     with gr.Tab("Study"):
         seeds = read_study("seeds")
-        gr.Markdown(f"## {answer_over_seeds(seeds)}\n{READING}")
+        gr.Markdown(f"## {plain_answer(seeds)}\n{answer_over_seeds(seeds)}")
+        gr.Markdown(explained("What these words mean", WORDS))
+        gr.Markdown(explained("How far that can be trusted", READING))
         gr.Markdown(seeds_table(seeds), elem_classes="figures")
         gr.Markdown(f"### The models of this page\n{answer(studies)} {BUNDLED}")
         gr.Markdown(summary_table(studies), elem_classes="figures")
         for kind, study in studies.items():
             gr.Markdown(f"### On {count(study)} {kind}\n\n{differences_table(study)}", elem_classes="figures")
-        gr.Markdown(PROTOCOL)
+        gr.Markdown(explained("How it was measured", PROTOCOL))
         for name, caption in PICTURES.items():
             gr.Markdown(f"### {caption}")
             gr.Image(str(STUDY / name), show_label=False, alt_text=caption, format="png", interactive=False, buttons=[])

@@ -1,7 +1,7 @@
 """Figures in words and tables that a layperson understands."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..evaluation.maps import DOUBT_END, ERROR_END, colour_scale
 from ..evaluation.metrics import METRICS
@@ -16,6 +16,20 @@ SCALE = f'<span class="scale" style="background: {colour_scale()}"></span>'
 LEAST_PHOTOS = 6  # for an interval that means something
 VISIBLE = {"psnr_y": 0.1, "lpips": 0.01}  # differences below are not seen
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
+
+NUMBERS = """**PSNR** says how close pixels are to those of the original, in decibels (dB). More is better: with 1 dB
+more they are off by about a tenth less; less than 0.1 dB nobody sees. PSNR-Y looks at brightness alone, PSNR-RGB at the
+colours too. **SSIM-Y** compares structure, such as edges and fur; 1 is identical. **LPIPS**, where it is shown, asks a
+network that knows photos how different two pictures look; less is better, less than 0.01 is hardly seen. **Bicubic**
+is enlargement without AI: the mark to beat."""
+INTERVAL = """**95 % interval**: over all photos of this kind, the mean most likely lies in this range. Where zero lies
+in it, neither model is ahead for sure."""
+
+
+def explained(words: str, more: str) -> str:
+    """Markdown: words, and what opens behind the question mark at their end."""
+    summary = f'{words}&nbsp;<span class="question">?</span>'
+    return f'<details class="more"><summary>\n\n{summary}\n\n</summary>\n\n{more}\n\n</details>'
 
 
 def label(way: str) -> str:
@@ -34,32 +48,18 @@ def picture_labels(ways: Iterable[str]) -> dict[str, str]:
     }
 
 
-def tell_maps(names: Collection[str], ways: Iterable[str]) -> str:
-    """What the colours of those pictures mean that are maps.
-
-    Args:
-        names: of the pictures that are shown.
-        ways: of all results.
-    """
-    told = []
-    if "map" in names:
-        told.append(
-            "*Map: who is closer*: blue where Dogs came closer to your photo, orange where Mixed did. "
-            "The strongest colour stands for the largest difference in this photo."
-        )
-    if any(error_name(way) in names for way in ways):
-        told.append(
-            f"*Error*: brightness exact {SCALE} off by {ERROR_END} of 255 levels or more. "
-            "The same colours for every photo."
-        )
-    if not told:
-        told.append("*Map* and *Error* in these lists show who is closer where, and what is wrong where.")
-    return "\n\n".join(told)
-
-
-DOUBT = f"""*Doubt*: the models agree {SCALE} their brightness differs by {DOUBT_END} of 255 levels or more (standard
-deviation of four results: Mixed and Dogs, each at detail 0 and 1). **What is bright is invented**: do not identify an
-animal by it. What is dark may be wrong too, where all of them make the same mistake."""
+MAPS = explained(
+    "*Map: who is closer*: blue where Dogs came closer to your photo, orange where Mixed did.<br>"
+    f"*Error*: brightness exact {SCALE} off by {ERROR_END} of 255 levels or more.",
+    "The strongest colour of the map stands for the largest difference in this photo. The colours of an error are the "
+    "same for every photo.",
+)
+DOUBT = explained(
+    f"*Doubt*: the models agree {SCALE} they do not. **What is bright is invented**: do not identify an animal by it.",
+    f"""Mixed and Dogs are asked at detail 0 and at detail 1. The brightest colour stands for four results whose
+brightness differs by {DOUBT_END} of 255 levels or more (standard deviation). What is dark may be wrong too, where all
+of them make the same mistake.""",
+)
 
 
 def tell_doubt(done: float) -> str:
@@ -125,10 +125,14 @@ def tell_comparison(figures: Figures) -> tuple[str, str]:
     who = ("Neither comes", f"Only {''.join(above)} comes", "Both come")[len(above)]
     told = f"{' and '.join(perfect)} gave your photo back without any error."
     if not perfect:
+        closer, other = ("Dogs", "Mixed") if difference > 0 else ("Mixed", "Dogs")
+        margin = spell("psnr_y", abs(difference))
         size = next(words for least, words in SIZES.items() if abs(difference) >= least)
-        told = f"Dogs minus mixed: **{spell('psnr_y', figures['dogs_minus_mixed']['psnr_y'], '+')} dB**, {size}."
+        told = f"{closer} comes **{margin} dB** closer to your photo than {other}, {size}."
+        if not float(margin):
+            told = "Dogs and Mixed come equally close to your photo."
     return (
-        f"## {headline}\n{told} {who} closer to your photo than plain enlargement (bicubic).",
+        f"## {headline}\n{told} {who} closer to it than plain enlargement (bicubic).",
         table({way: row for way, row in figures.items() if way != "dogs_minus_mixed"}, figures["dogs_minus_mixed"]),
     )
 
@@ -197,7 +201,8 @@ def tell_upscale(figures: Figures) -> tuple[str, str]:
     words = next(words for least, words in AGREEMENTS.items() if rank(agreement) >= least)
     between = "identical" if agreement is None else f"PSNR-Y {agreement:.2f} dB"
     return (
-        f"## The two results {words}\nMixed against dogs: **{between}**. Which one is truer cannot be measured here: "
-        "nobody has a larger original.",
-        f"Each result, shrunk back, against your photo:\n\n{table(figures['consistency'])}",
+        f"## The two results {words}\nHow alike they are: **{between}**. Which one is truer cannot be measured: nobody "
+        "has a larger original.",
+        f"Shrunk back, a result should be your photo again. This is how close each comes:\n\n"
+        f"{table(figures['consistency'])}",
     )
