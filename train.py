@@ -1,3 +1,23 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#     "accelerate>=1.10",
+#     "datasets>=4.0",
+#     "fsspec>=2024.6",
+#     "gradio>=6.0",
+#     "huggingface-hub>=1.0",
+#     "matplotlib>=3.8",
+#     "numpy>=2.0",
+#     "pillow>=11.3",
+#     "pillow-heif>=1.0",
+#     "psutil>=5.9",
+#     "pyyaml>=6.0",
+#     "safetensors>=0.5",
+#     "torch>=2.11",
+#     "torchvision>=0.26",
+#     "tqdm>=4.66",
+# ]
+# ///
 """Train an ESRGAN x4 generator on a folder of photos.
 
     accelerate launch train.py --train_data_dir photos/ --output_dir runs/mine
@@ -11,21 +31,29 @@ import argparse
 import dataclasses
 import logging
 import sys
+from pathlib import Path
 
+from accelerate import Accelerator
 from datasets import IterableDataset
 
 from esrgan.errors import EsrganError, TrainingError
 from esrgan.evaluation.study import read_truth
-from esrgan.hub.publish import Uploads
+from esrgan.hub.state import fetch_state
+from esrgan.hub.uploads import Uploads
 from esrgan.images.reading import find_images
 from esrgan.images.resize import SCALE, shrink
+from esrgan.training.checkpoints import Checkpoints
 from esrgan.training.config import add_config, read_config
 from esrgan.training.datasets import Photos, Stream, spread
 from esrgan.training.duplicates import difference_hash, near_duplicates
+from esrgan.training.holding_out import split_rows, write_photos
 from esrgan.training.options import Options, add_options, add_recipe, taken
 from esrgan.training.recipes import RECIPES, Esrgan
-from esrgan.training.sources import load_rows
+from esrgan.training.sources import load_rows, species_of
+from esrgan.training.tracking import start_tracking
 from esrgan.training.trainer import Stopped, Trainer, make_accelerator
+
+logger = logging.getLogger("esrgan")
 
 
 def build_parser(recipe_name: str) -> argparse.ArgumentParser:
@@ -63,57 +91,80 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, Esrgan]:
         parser.error(str(error))
 
 
+def load_photos(
+    options: Options, recipe: Esrgan, accelerator: Accelerator, has_run: bool
+) -> tuple[Photos | Stream, list[Path]]:
+    """What is trained on, and the photos to measure on; with a run in its folder, those that this one has held out."""
+    seed = recipe.seed if options.data_seed is None else options.data_seed
+    rows = load_rows(
+        options.source,
+        is_hub_id=options.dataset_name is not None,
+        split=options.dataset_split,
+        species=options.species,
+        image_column=options.image_column,
+        species_column=options.species_column,
+        max_samples=options.max_train_samples,
+        seed=seed,
+        streaming=options.streaming,
+    )
+    folder = options.validation_data_dir
+    if options.validation_split:
+        folder = options.output_dir / "validation"
+        species = species_of(rows, options.species_column, options.source)
+        rows, held = split_rows(rows, options.validation_split, seed, species)
+        with accelerator.main_process_first():
+            if accelerator.is_main_process and not (has_run and folder.is_dir()):
+                write_photos(held, folder, recipe.crop_size)
+    photos = Stream(rows, recipe.crop_size) if isinstance(rows, IterableDataset) else Photos(rows, recipe.crop_size)
+    validation = spread(find_images(folder) if folder else [], options.max_validation_samples)
+    hashes = [difference_hash(shrink(read_truth(path), SCALE)) for path in validation]
+    if isinstance(photos, Photos):
+        for trained, measured in near_duplicates(photos.hashes, hashes):
+            logger.warning(
+                "%s is nearly the same as %s, which it is trained on", validation[measured], photos.names[trained]
+            )
+    return photos, validation
+
+
+def run(options: Options, recipe: Esrgan) -> None:
+    """Train, and publish if asked."""
+    accelerator = make_accelerator(
+        options.mixed_precision,
+        options.output_dir,
+        gradient_accumulation_steps=options.gradient_accumulation_steps,
+        log_with=None if options.report_to == "none" else options.report_to,
+    )
+    if not accelerator.is_main_process:
+        logger.setLevel(logging.ERROR)
+    if options.report_to != "none":
+        start_tracking(accelerator, options.report_to, dataclasses.asdict(recipe))
+    checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
+    uploads = None
+    if options.hub_model_id and options.push_to_hub and accelerator.is_main_process:
+        if options.resume_from_checkpoint == "latest" and not checkpoints.all():
+            fetch_state(options.hub_model_id, options.output_dir)
+        uploads = Uploads(
+            options.output_dir,
+            options.hub_model_id,
+            private=options.hub_private_repo,
+            licence=options.license,
+            state=options.hub_strategy == "checkpoint",
+        )
+    accelerator.wait_for_everyone()
+    photos, validation = load_photos(options, recipe, accelerator, has_run=bool(checkpoints.all()))
+    on_checkpoint = uploads.start if uploads and options.hub_strategy == "checkpoint" else None
+    Trainer(recipe, options, photos, validation, accelerator, on_checkpoint).train()
+    accelerator.end_training()
+    if uploads:
+        logger.info("published: %s", uploads.finish())
+
+
 def main() -> int:
     options, recipe = parse()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("esrgan").setLevel(logging.INFO)
+    logger.setLevel(logging.INFO)
     try:
-        accelerator = make_accelerator(
-            options.mixed_precision,
-            options.output_dir,
-            gradient_accumulation_steps=options.gradient_accumulation_steps,
-            log_with=None if options.report_to == "none" else options.report_to,
-        )
-        if not accelerator.is_main_process:
-            logging.getLogger("esrgan").setLevel(logging.ERROR)
-        if options.report_to != "none" and not accelerator.log_with:
-            raise TrainingError(f"--report_to {options.report_to}: not installed; pip install {options.report_to}.")
-        if options.report_to != "none":
-            accelerator.init_trackers("esrgan", dataclasses.asdict(recipe))
-        rows = load_rows(
-            options.source,
-            is_hub_id=options.dataset_name is not None,
-            split=options.dataset_split,
-            species=options.species,
-            image_column=options.image_column,
-            species_column=options.species_column,
-            max_samples=options.max_train_samples,
-            seed=recipe.seed if options.data_seed is None else options.data_seed,
-            streaming=options.streaming,
-        )
-        photos = Stream(rows, recipe.crop_size) if isinstance(rows, IterableDataset) else Photos(rows, recipe.crop_size)
-        validation = find_images(options.validation_data_dir) if options.validation_data_dir else []
-        validation = spread(validation, options.max_validation_samples)
-        hashes = [difference_hash(shrink(read_truth(path), SCALE)) for path in validation]
-        if isinstance(photos, Photos):
-            for trained, measured in near_duplicates(photos.hashes, hashes):
-                logging.getLogger("esrgan").warning(
-                    "%s is nearly the same as %s, which it is trained on", validation[measured], photos.names[trained]
-                )
-        uploads = None
-        if options.hub_model_id and options.push_to_hub and accelerator.is_main_process:
-            uploads = Uploads(
-                options.output_dir,
-                options.hub_model_id,
-                private=options.hub_private_repo,
-                licence=options.license,
-            )
-        on_checkpoint = uploads.start if uploads and options.hub_strategy == "checkpoint" else None
-        trainer = Trainer(recipe, options, photos, validation, accelerator, on_checkpoint)
-        trainer.train()
-        accelerator.end_training()
-        if uploads:
-            logging.getLogger("esrgan").info("published: %s", uploads.finish())
+        run(options, recipe)
     except Stopped as stopped:
         sys.stderr.write(f"\n{stopped}\n")
         return 130

@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from esrgan.errors import HubError
+from esrgan.evaluation.study import protocol
 from esrgan.training.model_card import FOLDER, NOTES, Facts, model_card, published_card
 from esrgan.training.recipes import Esrgan, Paper
 
@@ -50,6 +51,11 @@ def test_its_text_names_the_figures_the_start_and_the_paper() -> None:
     assert "starting from `me/esrgan-x4-mixed@v1`, on 100 photos (`me/dog-photos`)" in text
     assert "PSNR-Y (dB) 27.94, PSNR-RGB (dB) 26.50, SSIM-Y 0.7885, LPIPS 0.213; bicubic's PSNR-Y is 27.14 dB" in text
     assert "10.5220/0012804200003885" in text
+    address = "https://huggingface.co/spaces/me/curves"
+    assert "curves of this training" not in text
+    assert f"bicubic's PSNR-Y is 27.14 dB. {protocol('bicubic')}\n\n[The curves of this training]({address})\n" in (
+        model_card(replace(FACTS, dashboard=address)).text
+    )
 
 
 @pytest.mark.parametrize("start", [None, "dogs", "LOCAL"])

@@ -22,7 +22,8 @@ from safetensors.torch import save
 from esrgan import Generator, Upscaler, WeightsError
 from esrgan.__main__ import main
 from esrgan.errors import HubError, HubUnreachable, NoSuchStage
-from esrgan.hub.publish import Uploads, gather, publish
+from esrgan.hub.publish import gather, publish
+from esrgan.hub.uploads import Uploads
 from esrgan.training.model_card import NOTES, Facts, model_card
 from esrgan.training.recipes import Esrgan
 
@@ -58,7 +59,7 @@ def complete(hub: Hub, repo_id: str, run: Path) -> bool:
     """Whether the newest commit there is all of the run, as it is."""
     files = hub[repo_id].commits[-1].files
     mine = gather(run)
-    return files.keys() - {".gitattributes"} == mine.keys() and all(
+    return {name for name in files if name[0] != "." and "/" not in name} == mine.keys() and all(
         files[name].size == len(mine[name]) for name in mine if name != "README.md"
     )
 
@@ -82,6 +83,7 @@ def test_trained_on_a_hub_data_set_pushed_and_pulled_by_a_new_process(online: Hu
     assert done.returncode == 0, done.stderr[-3000:]
     assert complete(online, "me/dogs", run)
     assert len(online["me/dogs"].commits) > 2  # one by a checkpoint
+    assert "last-checkpoint/checkpoints/psnr-000004/optimizer.bin" in online["me/dogs"].commits[-1].files
     published = online["me/dogs"].commits[-1]
     readme = published.files["README.md"].content
     assert readme is not None

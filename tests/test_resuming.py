@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
 from conftest import ROOT, Train, averaged
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
@@ -220,6 +222,28 @@ def test_a_damaged_state_is_told_and_the_one_that_is_offered_ends_the_same(
     assert offered == str(run / "checkpoints" / "psnr-000004")
     assert resume(f"--resume_from_checkpoint={offered}") == (0, "")
     assert not differences(whole, contents(run))
+
+
+def test_a_checkpoint_that_holds_code_is_refused_and_not_run(
+    run: Path, resume: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    go_back(run, 4)
+    path = run / "checkpoints" / "psnr-000004" / "custom_checkpoint_0.pkl"
+    torch.save({"n_averaged": Touch(tmp_path / "touched")}, path)
+    status, said = resume()
+    assert status == 1
+    assert "psnr-000004: not a checkpoint folder of this program, or damaged (" in said
+    assert not (tmp_path / "touched").exists()
+
+
+@dataclass
+class Touch:
+    """Unpickled, it makes a file."""
+
+    path: Path
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[Path]]:
+        return Path.touch, (self.path,)
 
 
 def test_a_finished_run_stays_as_it_was_recorded(

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from conftest import EXAMPLES, ROOT, Train, averaged
+from hub_server import Fault, Hub
 from kill_and_resume import (
     arguments,
     contents,
@@ -28,13 +30,19 @@ from kill_and_resume import (
 )
 from PIL import Image
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from esrgan import Generator, Upscaler
 from esrgan.evaluation.study import read_truth
+from esrgan.hub.publish import gather, publish
+from esrgan.hub.state import gather_state
 from esrgan.images.resize import shrink
+from esrgan.training import stages
+from esrgan.training.averaging import Average
+from esrgan.training.checkpoints import Checkpoints, order
 from esrgan.training.history import HISTORY, read_rows
 from esrgan.training.recipes import Esrgan
-from esrgan.training.trainer import average, rate_factor
+from esrgan.training.trainer import rate_factor, to_floats
 
 BOTH = ("--psnr_steps=7", "--gan_steps=4", "--checkpointing_steps=3")
 PSNR = ("--psnr_steps=4", "--gan_steps=0", "--checkpointing_steps=2")
@@ -404,14 +412,98 @@ def test_two_machines_share_a_run_its_precision_its_best_and_its_end(photos: Pat
     assert list((tmp_path / "run").glob("checkpoints/psnr-*/random_states_1.pkl"))
 
 
+def test_another_machine_goes_on_from_the_hub(
+    online: Hub, undisturbed: Path, tmp_path: Path, train_here: Train
+) -> None:
+    killed, other = shutil.copytree(undisturbed, tmp_path / "killed"), tmp_path / "other"
+    shutil.rmtree(killed / "checkpoints" / "gan-000004")
+    publish({**gather(killed), **gather_state(killed)}, "me/dogs")
+    more = ("--push_to_hub", "--hub_model_id=me/dogs", "--hub_strategy=checkpoint", "--resume_from_checkpoint=latest")
+    assert train_here(other, *BOTH, *more) == (0, "")
+    assert checkpoints(other) == ["gan-000003", "gan-000004"]
+    assert_same_path(undisturbed, other)
+    fetched = load_file(other / "checkpoints" / "gan-000003" / "model.safetensors")
+    assert not differences(fetched, load_file(killed / "checkpoints" / "gan-000003" / "model.safetensors"))
+    there = {name.split("/")[2] for name in online["me/dogs"].commits[-1].files if "/checkpoints/" in name}
+    assert there == {"gan-000004"}
+    assert train_here(tmp_path / "new", *PSNR, "--push_to_hub", "--hub_model_id=me/new", more[-1]) == (0, "")
+    online.faults = [Fault("GET /api/models/me/dogs", times=99)]
+    status, said = train_here(tmp_path / "third", *BOTH, *more)
+    assert status == 1
+    assert said.startswith("train.py: me/dogs: the Hub answers with an error (503)")
+
+
+class BlockingCopies(TorchDispatchMode):
+    """Names what copies from one device to another and waits until it is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        devices = {x.device for x in (*args, result) if isinstance(x, torch.Tensor)}
+        if func is torch.ops.aten._to_copy.default and len(devices) > 1 and not kwargs.get("non_blocking"):
+            self.found.append(str(func))
+        return result
+
+
+def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meta device has no values: whoever asks it for one fails where a GPU would be waited for."""
+    device = torch.device("meta")
+    judge = torch.nn.Conv2d(3, 4, 3).requires_grad_(False)
+    monkeypatch.setattr(judge, "forward", lambda a, b: (a - b).square().mean())
+    monkeypatch.setattr(Accelerator, "device", device)
+    monkeypatch.setattr(stages, "perceptual_loss", lambda _: judge)
+    monkeypatch.setattr(stages, "_adam", lambda model, rate: torch.optim.SGD(model.parameters(), rate))  # fused: GPUs'
+    recipe = Esrgan(
+        crop_size=32,
+        gradient_penalty_weight=1,
+        zero_penalty_weight=1,
+        artifact_weight=1,
+        autoencoded_weight=1,
+        augmentation="color,cutout",
+        discriminator_input="high-bands",
+    )
+    generator = Generator(num_blocks=1, num_features=8, growth_channels=4).to(device)
+    averaged = Average(generator, recipe.ema_decay)
+    low, high = (torch.zeros(2, 3, side, side, dtype=torch.uint8) for side in (8, 32))
+    for make_stage in stages.STAGES:
+        stage = make_stage(Accelerator(cpu=True), recipe, generator, averaged)
+        for _ in range(2):  # in the first, constants go to the device
+            with BlockingCopies() as copies:
+                stage.step(*to_floats({"low": low, "high": high, "mix": torch.rand(2)}, device))
+                averaged.update(generator)
+        assert not copies.found
+
+
+def test_a_compiled_stage_has_the_losses_and_names_of_another(
+    undisturbed: Path, tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))  # inductor takes minutes
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    for after, more in (("psnr-000007", ["--compile"]), ("gan-000003", [])):
+        for checkpoint in Checkpoints(tmp_path / "checkpoints", 3).all():
+            if order(checkpoint) > order(tmp_path / after):
+                shutil.rmtree(checkpoint)
+        assert train_here(tmp_path, *BOTH, "--resume_from_checkpoint=latest", *more) == (0, "")
+        assert_same_path(undisturbed, tmp_path)
+        expected, got = contents(undisturbed), contents(tmp_path)
+        assert expected.keys() == got.keys()
+        tensors = [name for name in got if isinstance(got[name], dict)]
+        assert all(expected[name].keys() == got[name].keys() for name in tensors)
+    segments = json.loads((tmp_path / "recipe.json").read_text())["segments"]
+    assert [segment["versions"].endswith(", compiled") for segment in segments] == [False, True, False]
+
+
 def test_the_average_by_hand() -> None:
     """The first step copies; then the old average keeps 2/11, 3/12, 4/13, … of itself, at most the recipe's decay."""
     network = torch.nn.Linear(1, 1, bias=False)
-    mean = average(Esrgan(ema_decay=0.24), network)
+    mean = Average(network, 0.24)
     expected = None
     for value, decay in ((3.0, 0), (5.0, 2 / 11), (-4.0, 0.24), (7.0, 0.24)):
         network.weight.data.fill_(value)
-        mean.update_parameters(network)
+        mean.update(network)
         expected = value if expected is None else decay * expected + (1 - decay) * value
         assert mean.module.weight.item() == pytest.approx(expected, rel=1e-6)
 

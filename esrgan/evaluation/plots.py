@@ -79,7 +79,7 @@ def draw_plate(methods: Mapping[str, Method], paths: Sequence[Path], path: Path,
     for x, way in enumerate(ways):
         place = (x * (side + gap) + side / 2, head / 2)
         ImageDraw.Draw(plate).text(place, fitted(way, side), "black", FONT, anchor="mm")
-    for y, photo in enumerate(tqdm(paths, desc="plate", unit="photo")):
+    for y, photo in enumerate(tqdm(paths, desc="plate", unit="photo", leave=False)):
         low, truth = degrade(read_truth(photo), degradation, seed_of(photo.name))
         box = hardest_crop(truth)
         for x, result in enumerate([*(method(low) for method in methods.values()), truth]):

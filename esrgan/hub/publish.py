@@ -1,21 +1,15 @@
-"""Publishing: a run's model, its record and its card in one commit, by hand or beside the training."""
+"""Publishing: a run's model, its record and its card in one commit."""
 
-import logging
-import shlex
 from collections.abc import Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelInfo, SpaceInfo
-from huggingface_hub.utils import disable_progress_bars
 
 from ..errors import HubError, WeightsError
 from ..models.download import HUB_ERRORS, explain
 from ..models.generator import CAMERA_NAME, CONFIG_NAME, STAGES, WEIGHTS_NAME, Generator, model_folder
 from ..training.model_card import published_card
-
-logger = logging.getLogger(__name__)
 
 CARD_NAME = "README.md"
 MODEL_FILES = (CARD_NAME, CONFIG_NAME, *STAGES.values(), "recipe.json")
@@ -70,7 +64,7 @@ def publish(
     """Put a model on the Hub in one commit of what changed; the repository is made if it is not there.
 
     Args:
-        files: see `gather`.
+        files: see `gather`; folders among them take the place of those that are there.
         repo_id: owner/name.
         private: whether nobody else may see it.
         collection: title of the owner's collection that it joins, made if it is not there.
@@ -95,9 +89,10 @@ def publish(
         _decode(files[CARD_NAME], "the model folder"), repo_id, _decode(before, repo_id), files, licence
     )
     contents = {**files, CARD_NAME: card.encode()}
-    gone = (there & {*MODEL_FILES, *RUN_FILES}) - contents.keys()
+    folders = {name.partition("/")[0] for name in files if "/" in name}
+    mine = {name for name in there if name in (*MODEL_FILES, *RUN_FILES) or name.partition("/")[0] in folders}
     with asking(repo_id) as api:
-        address = commit(api, info, contents, gone, message="Publish a model")
+        address = commit(api, info, contents, mine - contents.keys(), message="Publish a model")
         if collection:
             owner = repo_id.split("/")[0]
             slug = api.create_collection(collection, namespace=owner, private=bool(info.private), exists_ok=True).slug
@@ -128,63 +123,3 @@ def commit(
         info.id, [*additions, *removals], commit_message=message, repo_type=repo_type, parent_commit=info.sha
     )
     return done.commit_url
-
-
-class Uploads:
-    """Publishes a run beside its training, an upload at a time; what goes wrong is told and stops nothing.
-
-    Args:
-        folder: the run's.
-        repo_id: owner/name.
-        private: whether nobody else may see it.
-        licence: as for `publish`.
-    """
-
-    def __init__(self, folder: Path, repo_id: str, *, private: bool = False, licence: str | None = None) -> None:
-        self.folder = folder
-        self.repo_id = repo_id
-        self.private = private
-        self.licence = licence
-        disable_progress_bars()  # the training has one
-        self.pool = ThreadPoolExecutor(1, "uploads")
-        self.pending: Future[None] = self.pool.submit(self._prepare)
-
-    @property
-    def command(self) -> str:
-        """What publishes the run from the command line."""
-        words = ["python", "-m", "esrgan", "publish", str(self.folder), "--repo", self.repo_id]
-        words += ["--license", self.licence] if self.licence else []
-        return shlex.join([*words, *(["--private"] if self.private else [])])
-
-    def start(self, model: Path) -> None:
-        """Publish a model folder of the run as it is now, unless the upload before is still under way."""
-        if self.pending.done():
-            self.pending = self.pool.submit(self._publish, gather(model))
-
-    def finish(self) -> str:
-        """Publish the run at its end; the commit's address.
-
-        Raises:
-            HubError: that cannot be done; the message has the command that does it later.
-        """
-        self.pending.result()
-        try:
-            return publish(gather(self.folder), self.repo_id, private=self.private, licence=self.licence)
-        except HubError as error:
-            raise HubError(
-                f"{error} The training is complete in {self.folder}; publish it by: {self.command}"
-            ) from error
-
-    def _prepare(self) -> None:
-        """Tell now what would go wrong at the end."""
-        try:
-            with asking(self.repo_id) as api:
-                api.create_repo(self.repo_id, private=self.private or None, exist_ok=True)
-        except HubError as error:
-            logger.warning("%s The training goes on; its end will try again.", error)
-
-    def _publish(self, files: Files) -> None:
-        try:
-            publish(files, self.repo_id, private=self.private, licence=self.licence)
-        except HubError as error:
-            logger.warning("%s The training goes on; the next checkpoint will try again.", error)

@@ -50,14 +50,14 @@ def make_pair(content: str | bytes, name: str, min_side: int) -> Pair:
         ImageError: it cannot be read, or is too small.
     """
     if isinstance(content, str) and "://" in content:
-        content = _read(content, name)
+        content = read_content(content, name)
     truth = read_cropped(content, SCALE, name)
     if min(truth.size) < min_side:
         raise ImageError(f"{name}: {truth.width} x {truth.height} pixels are too few for crops of {min_side}.")
     return Pair(np.asarray(shrink(truth, SCALE)), np.asarray(truth))
 
 
-def _read(content: str | bytes, name: str) -> bytes:
+def read_content(content: str | bytes, name: str) -> bytes:
     """An encoded photo; arguments as for `make_pair`."""
     if isinstance(content, bytes):
         return content
@@ -107,7 +107,7 @@ class Photos:
             name = str(row["image"]["path"] or f"photo {len(self.pairs) + len(skipped)}")
             try:
                 pair = make_pair(content, name, min_side)
-                digest.update(hashlib.sha256(_read(content, name)).digest())
+                digest.update(hashlib.sha256(read_content(content, name)).digest())
             except ImageError as error:
                 skipped.append(str(error))
                 continue

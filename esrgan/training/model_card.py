@@ -57,7 +57,7 @@ The tensors have BasicSR's names, so `model.safetensors` also opens in spandrel,
 
 ## Training
 
-{steps} steps{start} on {photos} photos (`{data}`), by {recipe}.{results}
+{steps} steps{start} on {photos} photos (`{data}`), by {recipe}.{results}{dashboard}
 
 {segments}{settings}
 
@@ -96,6 +96,7 @@ class Facts:
         scores: mean validation metrics, if they were measured.
         bicubic: bicubic's PSNR-Y in dB on the same photos.
         validation_photos: how many those were.
+        dashboard: the address of its curves on the web.
     """
 
     recipe: Esrgan
@@ -111,6 +112,7 @@ class Facts:
     scores: Mapping[str, float] = field(default_factory=dict)
     bicubic: float | None = None
     validation_photos: int = 0
+    dashboard: str | None = None
 
 
 def model_card(facts: Facts) -> ModelCard:
@@ -156,6 +158,7 @@ def model_card(facts: Facts) -> ModelCard:
             data=facts.data,
             recipe=RECIPES[type(recipe).__name__.lower()],
             results=_tell_results(facts),
+            dashboard=f"\n\n[The curves of this training]({facts.dashboard})" if facts.dashboard else "",
             made=_spell_made(metadata.to_dict()),
             segments=_tell_segments(facts),
             settings="\n".join(["| setting | value |", "|---|---|", *settings]),

@@ -36,7 +36,8 @@ class Options:
 
     `output_dir` gets `psnr-best/` and `gan-best/` (the generator with the highest validation PSNR-Y, or lowest LPIPS in
     the adversarial stage, as a model folder), `psnr/` and `gan/` (that, or the last without validation), `recipe.json`,
-    `history.csv`, `curves.png`, `plate.png` (crops of validation photos) and `checkpoints/`.
+    `history.csv`, `curves.png`, `plate.png` (crops of validation photos), `checkpoints/` and with `validation_split`
+    `validation/`.
 
     Raises:
         ValueError: the options cannot be had together, or one is out of range.
@@ -54,6 +55,7 @@ class Options:
     data_seed: int | None = option(DATA, None, "decides which (default: --seed)", minimum=0)
     streaming: bool = option(DATA, False, "read photos as needed; for sets beyond the disk")
     validation_data_dir: Path | None = option(DATA, None, "folder of photos to measure on")
+    validation_split: float | None = option(DATA, None, "or hold out that part of the photos, such as 0.1")
     max_validation_samples: int = option(DATA, 16, "as many of them, spread over all")
     output_dir: Path = option(RUN, NEEDED, "gets weights, checkpoints, curves")
     init_from: str | None = option(RUN, None, f"start weights: {MODEL}", metavar="SOURCE")
@@ -72,12 +74,15 @@ class Options:
     mixed_precision: str | None = option(
         RUN, None, "default: accelerate's, or bf16 where native", choices=("no", "fp16", "bf16")
     )
+    compile: bool = option(RUN, False, "torch.compile the networks: minutes at the start, for long runs on a GPU")
     report_to: str = option(RUN, "none", "tracker", choices=("none", "tensorboard", "trackio", "wandb"))
     push_to_hub: bool = option(HUB, False, "publish the model, with its card and curves")
     hub_model_id: str | None = option(HUB, None, "where to: owner/name", metavar="ID")
     hub_private_repo: bool = option(HUB, False, "nobody else may see it")
     license: str | None = option(HUB, None, f"of the weights, as the Hub calls it (default: {LICENCE})", metavar="ID")
-    hub_strategy: str = option(HUB, "end", "once, or also beside the training", choices=("end", "checkpoint"))
+    hub_strategy: str = option(
+        HUB, "end", "once, or at each checkpoint and with what goes on from it", choices=("end", "checkpoint")
+    )
 
     def __post_init__(self) -> None:
         if (self.train_data_dir is None) == (self.dataset_name is None):
@@ -91,8 +96,13 @@ class Options:
                 parse_duration(self.time_limit)
             except ValueError as error:
                 raise ValueError(f"--time_limit {error}") from error
-        if self.early_stopping_patience and not self.validation_data_dir:
-            raise ValueError("--early_stopping_patience: needs --validation_data_dir")
+        if self.validation_split is not None:
+            if not 0 < self.validation_split < 1:
+                raise ValueError(f"--validation_split {self.validation_split:g}: must be between 0 and 1, such as 0.1")
+            if self.validation_data_dir or self.streaming:
+                raise ValueError("--validation_split: not with --validation_data_dir or --streaming")
+        if self.early_stopping_patience and not (self.validation_data_dir or self.validation_split):
+            raise ValueError("--early_stopping_patience: needs --validation_data_dir or --validation_split")
         if self.push_to_hub and not HUB_ID.fullmatch(self.hub_model_id or ""):
             raise ValueError("--push_to_hub: needs --hub_model_id owner/name")
 

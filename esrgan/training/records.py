@@ -74,7 +74,7 @@ class Segment:
         processes: how many shared the work.
         gradient_accumulation_steps: batches a step, on each process.
         mixed_precision: accelerate's name of it.
-        versions: of this library and of what computed.
+        versions: of this library and of what computed, and whether that was compiled.
     """
 
     stage: str
@@ -93,7 +93,7 @@ class Segment:
         return {**asdict(self), "stage": other.stage, "step": other.step} != asdict(other)
 
 
-def current_segment(stage: str, step: int, recipe: Esrgan, accelerator: Accelerator) -> Segment:
+def current_segment(stage: str, step: int, recipe: Esrgan, accelerator: Accelerator, options: Options) -> Segment:
     """The one that begins here and now."""
     device = accelerator.device
     if device.type == "cuda":
@@ -111,7 +111,7 @@ def current_segment(stage: str, step: int, recipe: Esrgan, accelerator: Accelera
         accelerator.gradient_accumulation_steps,
         accelerator.mixed_precision,
         f"esrgan {__version__}, torch {torch.__version__}, accelerate {accelerate.__version__}, "
-        f"Python {platform.python_version()}",
+        f"Python {platform.python_version()}{', compiled' if options.compile else ''}",
     )
 
 
@@ -140,6 +140,7 @@ def describe(
         "species": options.species,
         "species_column": options.species_column,
         "data_seed": options.data_seed,
+        "validation_split": options.validation_split,
         "photos": len(photos) if isinstance(photos, Photos) else None,
         "photos_fingerprint": photos.fingerprint if isinstance(photos, Photos) else None,
         "validation_photos": len(validation),

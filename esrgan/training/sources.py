@@ -77,6 +77,26 @@ def load_rows(
     return rows
 
 
+def species_of(rows: datasets.Dataset, column: str | None, source: str) -> list[str]:
+    """The species of each row, as a column or else the folders of the photo name it; of all "" where nothing does.
+
+    Args:
+        rows: as `load_rows` gives them.
+        column: the column that says it; by default one of labels, or called species, label or class.
+        source: where they are from.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    labels = [name for name, feature in rows.features.items() if isinstance(feature, datasets.ClassLabel)]
+    named = [name for name in rows.features if name.casefold() in ("species", "label", "class")]
+    column = column or next(iter([*labels, *named]), FOLDERS)
+    if column != FOLDERS and column not in rows.features:
+        raise DataError(f"{source}: no column {column}; there are {', '.join(rows.features)} (--species_column).")
+    name_of = _naming(rows, column, source)
+    return [" ".join(name_of(value)) for value in rows["image" if column == FOLDERS else column]]
+
+
 def _choose(splits: Iterable[str], wanted: str, source: str) -> str:
     """The split that is wanted, or the only one if its name does not say that it is for something else."""
     names = list(splits)

@@ -16,7 +16,6 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env, set_seed
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from ..errors import NoSuchStage, TrainingError
@@ -28,6 +27,7 @@ from ..inference.device import has_fast_bf16
 from ..inference.upscaler import Upscaler
 from ..models.convert import load
 from ..models.generator import Generator
+from .averaging import Average
 from .checkpoints import Checkpoint, Checkpoints, Progress
 from .crops import Sample, make_loader
 from .datasets import Photos, Stream
@@ -38,12 +38,12 @@ from .recipes import Esrgan
 from .records import PRECISIONS, RECORD, Record, current_segment, describe, effective_batch_size, kept_step
 from .stages import STAGES, Losses, Stage, perceptual_loss
 from .time_limit import Pace, fitting_steps, parse_duration, running_seconds
+from .tracking import dashboard, track, track_plate
 
 logger = logging.getLogger(__name__)
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
 SAMPLES = 4  # rows of the plate
+ASKED_EVERY = 10  # steps after which several processes ask one another whether to stop, which a GPU is waited for
 LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # set by `accelerate launch`, to what its options or its configuration say
 
 # What loading a state raises where it is damaged, or of another network.
@@ -73,6 +73,9 @@ def make_accelerator(mixed_precision: str | None, output_dir: Path, **kwargs: An
         **kwargs: further arguments of `Accelerator`.
     """
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # it does not look itself, as Accelerator does
+    if state.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # crops are all of one size
+        torch.set_float32_matmul_precision("high")  # TF32, as in convolutions already
     if mixed_precision is None and LAUNCHED not in os.environ and has_fast_bf16(state.device):
         mixed_precision = "bf16"
     return Accelerator(
@@ -91,25 +94,11 @@ def rate_factor(step: int, recipe: Esrgan, steps: int) -> float:
     return warmup * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
 
 
-def to_floats(sample: Sample) -> tuple[Tensor, Tensor, Tensor]:
-    """What a stage's step takes, of a batch as the loader gives it."""
-    low, high = ((sample[key].float() / 255).contiguous(memory_format=torch.channels_last) for key in ("low", "high"))
+def to_floats(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """What a stage's step takes, of a batch as the loader gives it: crops on the device, without waiting for it."""
+    low, high = (sample[key].to(device, non_blocking=True).float() / 255 for key in ("low", "high"))
+    low, high = (crops.contiguous(memory_format=torch.channels_last) for crops in (low, high))
     return low, high, sample["mix"]
-
-
-def average(recipe: Esrgan, generator: Generator) -> AveragedModel:
-    """Exponential moving average of the weights.
-
-    A GAN's weights circle around where they are going; their average is there. The decay rises with the number of steps
-    (as in TensorFlow's ExponentialMovingAverage), so that short runs do not keep the random start.
-    """
-
-    @torch.no_grad()
-    def update(averages: Tensors, weights: Tensors, count: Tensor | int) -> None:
-        decay = min(recipe.ema_decay, (1 + float(count)) / (10 + float(count)))
-        torch._foreach_lerp_(averages, weights, 1 - decay)
-
-    return AveragedModel(generator, multi_avg_fn=update)
 
 
 class Trainer:
@@ -168,7 +157,7 @@ class Trainer:
         generator = self._start_weights()
         recipe = self.recipe
         generator.train().to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = average(recipe, generator)
+        self.averaged = Average(generator, recipe.ema_decay)
         self.accelerator.register_for_checkpointing(self.averaged)
 
         found = self.checkpoints.find(options.resume_from_checkpoint)
@@ -183,6 +172,8 @@ class Trainer:
                     continue
                 set_seed(recipe.seed + index)
                 stage = make_stage(self.accelerator, self.recipe, generator, self.averaged)
+                if options.compile:
+                    stage.compile()
                 self.progress = Progress(name)
                 if found and found.progress.stage == name:
                     self._resume(found)
@@ -235,7 +226,7 @@ class Trainer:
             self.recipe, self.record = recorded, record
             logger.info("%s: all steps are done already, nothing is left to do", found.path)
         else:
-            self.record = record.continued(settings, current_segment(*place, recipe, accelerator))
+            self.record = record.continued(settings, current_segment(*place, recipe, accelerator, self.options))
             self._say_what_runs()
         if accelerator.is_main_process:
             self.record.save(self.options.output_dir / RECORD)
@@ -315,6 +306,8 @@ class Trainer:
     def _resume(self, checkpoint: Checkpoint) -> None:
         """Bring everything that accelerate has prepared to where a checkpoint of this stage was."""
         try:
+            for path in checkpoint.path.glob("custom_checkpoint_*.pkl"):
+                torch.load(path, map_location="meta", weights_only=True)  # accelerate would run code that one has
             self.accelerator.load_state(str(checkpoint.path))
         except DAMAGE as error:
             raise self.checkpoints.refusal(checkpoint.path, error) from error
@@ -351,33 +344,36 @@ class Trainer:
         step = self.progress.step
         before = 0 if isinstance(self.photos, Stream) else first  # a stream reads again all that comes before
         numbers = range((before + step) * each, (before + until) * each)
-        loader = accelerator.prepare(
-            make_loader(self.photos, self.recipe, numbers, pin_memory=accelerator.device.type == "cuda")
+        loader = accelerator.prepare_data_loader(
+            make_loader(self.photos, self.recipe, numbers, pin_memory=accelerator.device.type == "cuda"),
+            device_placement=False,  # each of its copies would wait for the device
         )
+        asked_every = 1 if accelerator.device.type == "cpu" else ASKED_EVERY
         pending: list[Losses] = []
         for micro_step, sample in enumerate(loader):
             place, length = self.record.schedule(stage.name, step, stage.steps)
             factor = rate_factor(place, self.recipe, length)
             stage.set_rate(factor)
-            pending.append(stage.step(*to_floats(sample)))
+            pending.append(stage.step(*to_floats(sample, accelerator.device)))
             if (micro_step + 1) % micro:
                 continue
-            self.averaged.update_parameters(accelerator.unwrap_model(stage.generator))  # type: ignore[attr-defined]
+            self.averaged.update(accelerator.unwrap_model(stage.generator))
             step += 1
             self.progress = replace(self.progress, step=step)
             bar.update()
             if pace:
                 pace.step()
-            stop = self._should_stop()
             last = step == stage.steps
-            checkpoint = step == until or stop or step % options.checkpointing_steps == 0
+            checkpoint = step == until or step % options.checkpointing_steps == 0
+            stop = self._should_stop(checkpoint or step % asked_every == 0)
+            checkpoint = checkpoint or stop
             if checkpoint or step % options.logging_steps == 0:
                 row = self._look(pending, stage.name, step)
                 pending.clear()
                 bar.set_postfix({key: f"{row[key]:.4g}" for key in row if key not in ("stage", "step")})
                 row["learning_rate"] = factor * stage.learning_rate
                 self.history.add(row)
-                self._track(row, first + step)
+                track(accelerator, row, first + step)
             if self.validation and (last or step % options.validation_steps == 0):
                 self._validate(first)
             if pace and step == until and not last:
@@ -428,10 +424,13 @@ class Trainer:
         self.stop = True
         signal.signal(number, signal.SIG_DFL)  # a second one is meant to stop at once
 
-    def _should_stop(self) -> bool:
+    def _should_stop(self, ask: bool) -> bool:
+        """Whether this process was asked to stop; of several, whether any was, which takes the device's time to ask."""
+        if self.accelerator.num_processes == 1:
+            return self.stop
         if self.stop:
             self.accelerator.set_trigger()
-        return self.accelerator.check_trigger()
+        return ask and self.accelerator.check_trigger()
 
     def _look(self, pending: list[Losses], stage: str, step: int) -> dict[str, Any]:
         """Mean losses since the last look, over all processes."""
@@ -466,19 +465,15 @@ class Trainer:
             figures = ", ".join(f"{METRICS[metric].label} {METRICS[metric].spell(scores[metric])}" for metric in scores)
             logger.info("%s step %d: %s; bicubic PSNR-Y %.2f dB", stage, step, figures, self.bicubic)
             self.history.add(row)
-            self._track(row, first + step)
+            if self.accelerator.trackers:
+                track(self.accelerator, row, first + step)
+                track_plate(self.accelerator, self._draw_plate(stage), first + step)
             # An adversarial stage gives up PSNR from its first step on.
             merit = -scores["lpips"] if stage == "gan" and "lpips" in scores else scores["psnr_y"]
             if merit > self.progress.best:
                 self.progress = replace(self.progress, best=merit, best_step=step)
                 self._keep(f"{stage}-best")
         (self.progress,) = broadcast_object_list([self.progress])
-
-    def _track(self, row: dict[str, Any], step: int) -> None:
-        if self.accelerator.trackers:
-            self.accelerator.log(
-                {f"{row['stage']}/{key}": row[key] for key in row if key not in ("stage", "step")}, step=step
-            )
 
     def _keep(self, name: str) -> None:
         """Write the averaged generator as a model folder, with its recipe and card."""
@@ -502,6 +497,7 @@ class Trainer:
             scores={metric: scores[key] for metric in METRICS if (key := f"validation_{metric}") in scores},
             bicubic=scores.get("bicubic_psnr_y"),
             validation_photos=len(self.validation),
+            dashboard=dashboard(self.accelerator),
         )
         with replacing(folder / "README.md") as path:
             model_card(facts).save(path)
@@ -520,13 +516,19 @@ class Trainer:
         )
 
     def _show_samples(self, name: str) -> None:
-        """Draw what the averaged generator makes of the first validation photos."""
+        """Leave a plate of a stage's end."""
         if self.validation and self.accelerator.is_main_process:
-            upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
-            with replacing(self.options.output_dir / "plate.png") as path:
-                ways: dict[str, Method] = {"bicubic": bicubic, name: upscaler}
-                draw_plate(ways, self.validation[:SAMPLES], path, self.recipe.degradation)
+            self._draw_plate(name)
         self.accelerator.wait_for_everyone()
+
+    def _draw_plate(self, name: str) -> Path:
+        """Draw what the averaged generator makes of the first validation photos."""
+        upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
+        ways: dict[str, Method] = {"bicubic": bicubic, name: upscaler}
+        plate = self.options.output_dir / "plate.png"
+        with replacing(plate) as path:
+            draw_plate(ways, self.validation[:SAMPLES], path, self.recipe.degradation)
+        return plate
 
     @cached_property
     def _first_stage(self) -> Generator | None:

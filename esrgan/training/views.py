@@ -1,5 +1,7 @@
 """What a critic sees of a crop, of photo and result alike: moved, recoloured, cut out, its high bands alone."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,7 +18,7 @@ def shifted(x: Tensor, mix: Tensor, most: int) -> Tensor:
 
     Args:
         x: shape (N, 3, H, W).
-        mix: what decides how far, uniform in 0..1, shape (N,).
+        mix: what decides how far, uniform in 0..1, shape (N,), on the CPU, so that no device is waited for.
         most: the largest move, in pixels.
     """
     moves = [divmod(int((most + 1) ** 2 * number), most + 1) for number in mix.tolist()]
@@ -74,9 +76,17 @@ def high_bands(x: Tensor) -> Tensor:
         Shape (N, 3, H, W), each in -1..1, of the pixel and its neighbours to the right and below, over the border's end
         those at the other side.
     """
-    luma = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    haar = x.new_tensor([[[1, 1], [-1, -1]], [[1, -1], [1, -1]], [[1, -1], [-1, 1]]]).unsqueeze(1) / 2
+    weights, haar = _weights_and_haar(x.dtype, x.device)
+    luma = (x * weights).sum(1, keepdim=True)
     return F.conv2d(F.pad(luma, (0, 1, 0, 1), mode="circular"), haar)
+
+
+@cache
+def _weights_and_haar(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Luma's weights and the filters; once, as a device is waited for when it is given numbers."""
+    weights = torch.tensor(LUMA, dtype=dtype, device=device).view(1, 3, 1, 1)
+    haar = torch.tensor([[[1, 1], [-1, -1]], [[1, -1], [1, -1]], [[1, -1], [-1, 1]]], dtype=dtype, device=device)
+    return weights, haar.unsqueeze(1) / 2
 
 
 def as_seen(x: Tensor, mix: Tensor, augmentation: str, discriminator_input: str) -> Tensor:

@@ -31,6 +31,7 @@ from esrgan.images.reading import find_images
 from esrgan.images.resize import crop_to_multiple, shrink
 from esrgan.models.generator import Generator
 from esrgan.training.adversarial import relativistic_loss
+from esrgan.training.averaging import Average
 from esrgan.training.crops import make_loader
 from esrgan.training.datasets import Photos
 from esrgan.training.discriminators import make_discriminator
@@ -39,7 +40,7 @@ from esrgan.training.perceptual import PerceptualLoss
 from esrgan.training.recipes import RECIPES, Esrgan
 from esrgan.training.sources import load_rows
 from esrgan.training.stages import GanStage
-from esrgan.training.trainer import average, make_accelerator, to_floats
+from esrgan.training.trainer import make_accelerator, to_floats
 from esrgan.training.views import shifted
 
 
@@ -99,12 +100,12 @@ def our_steps(recipe: Esrgan, photos: Photos, folder: Path) -> Iterator[None]:
     """This trainer's, without its logging."""
     accelerator = make_accelerator(None, folder)
     generator = Generator(recipe.num_blocks).to(memory_format=torch.channels_last)
-    stage = GanStage(accelerator, recipe, generator.to(accelerator.device))
+    averaged = Average(generator.to(accelerator.device), recipe.ema_decay)
+    stage = GanStage(accelerator, recipe, generator, averaged)
     loader = accelerator.prepare(make_loader(photos, recipe, range(10**6), pin_memory=False))
-    averaged = average(recipe, generator)
     for sample in loader:
-        stage.step(*to_floats(sample))
-        averaged.update_parameters(generator)
+        stage.step(*to_floats(sample, accelerator.device))
+        averaged.update(generator)
         yield
 
 
@@ -132,7 +133,7 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 def breakdown(recipe: Esrgan, photos: Photos, repeats: int) -> list[tuple[str, float, float]]:
     """Name, seconds and GFLOP of each part of a step, in the trainer's precision and layout."""
     loader = iter(make_loader(photos, recipe, range(10**6), pin_memory=False))
-    low, high, _ = to_floats(next(loader))
+    low, high, _ = to_floats(next(loader), torch.device("cpu"))
     generator, critic = Generator(recipe.num_blocks), make_discriminator(recipe)
     vgg = PerceptualLoss(recipe.perceptual_layers)
     for model in (generator, critic, vgg):

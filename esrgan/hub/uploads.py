@@ -1,0 +1,81 @@
+"""Publishing beside a training."""
+
+import logging
+import shlex
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from huggingface_hub.utils import disable_progress_bars
+
+from ..errors import HubError
+from .publish import Files, asking, gather, publish
+from .state import gather_state
+
+logger = logging.getLogger(__name__)
+
+
+class Uploads:
+    """Publishes a run beside its training, an upload at a time; what goes wrong is told and stops nothing.
+
+    Args:
+        folder: the run's.
+        repo_id: owner/name.
+        private: whether nobody else may see it.
+        licence: as for `publish`.
+        state: whether with what another machine needs to go on.
+    """
+
+    def __init__(
+        self, folder: Path, repo_id: str, *, private: bool = False, licence: str | None = None, state: bool = False
+    ) -> None:
+        self.folder = folder
+        self.repo_id = repo_id
+        self.private = private
+        self.licence = licence
+        self.state = state
+        disable_progress_bars()  # the training has one
+        self.pool = ThreadPoolExecutor(1, "uploads")
+        self.pending: Future[None] = self.pool.submit(self._prepare)
+
+    @property
+    def command(self) -> str:
+        """What publishes the run from the command line."""
+        words = ["python", "-m", "esrgan", "publish", str(self.folder), "--repo", self.repo_id]
+        words += ["--license", self.licence] if self.licence else []
+        return shlex.join([*words, *(["--private"] if self.private else [])])
+
+    def start(self, model: Path) -> None:
+        """Publish a model folder of the run as it is now, unless the upload before is still under way."""
+        if self.pending.done():
+            self.pending = self.pool.submit(self._publish, self._gather(model))
+
+    def finish(self) -> str:
+        """Publish the run at its end; the commit's address.
+
+        Raises:
+            HubError: that cannot be done; the message has the command that does it later.
+        """
+        self.pending.result()
+        try:
+            return publish(self._gather(self.folder), self.repo_id, private=self.private, licence=self.licence)
+        except HubError as error:
+            raise HubError(
+                f"{error} The training is complete in {self.folder}; publish it by: {self.command}"
+            ) from error
+
+    def _gather(self, model: Path) -> Files:
+        return {**gather(model), **(gather_state(self.folder) if self.state else {})}
+
+    def _prepare(self) -> None:
+        """Tell now what would go wrong at the end."""
+        try:
+            with asking(self.repo_id) as api:
+                api.create_repo(self.repo_id, private=self.private or None, exist_ok=True)
+        except HubError as error:
+            logger.warning("%s The training goes on; its end will try again.", error)
+
+    def _publish(self, files: Files) -> None:
+        try:
+            publish(files, self.repo_id, private=self.private, licence=self.licence)
+        except HubError as error:
+            logger.warning("%s The training goes on; the next checkpoint will try again.", error)
