@@ -6,6 +6,7 @@
 #     "fsspec>=2024.6",
 #     "gradio>=6.0",
 #     "huggingface-hub>=1.0",
+#     "markdown-it-py>=3.0",
 #     "matplotlib>=3.8",
 #     "numpy>=2.0",
 #     "pillow>=11.3",

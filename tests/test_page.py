@@ -294,6 +294,29 @@ def test_what_is_guessed_is_shown_once_it_is_asked_for(
     assert np.array_equal(visitor.pictures("doubt")[0], np.asarray(draw_doubt([*map(np.asarray, results)])))
 
 
+def test_a_card_a_film_and_a_page_are_taken_away(visitor: Visitor, photo: Path, tmp_path: Path) -> None:
+    visitor.upload(photo)
+    headline = visitor.verdict(" wins ")
+    visitor.table()
+    for kind, name in (("card", "card.png"), ("wipe", "wipe.webp"), ("page", "comparison.html")):
+        with visitor.page.expect_download() as download:
+            visitor.tab.get_by_role("button", name=f"Save {kind}", exact=True).click()
+        assert download.value.suggested_filename == f"My cat-{name}"
+        download.value.save_as(tmp_path / name)
+    with Image.open(tmp_path / "card.png") as card, Image.open(tmp_path / "wipe.webp") as wipe:
+        assert (card.width, wipe.n_frames, wipe.size) == (1200, 36, (96, 64))
+    page = visitor.page.context.new_page()
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: visitor.problems.append(str(error)))
+    page.goto((tmp_path / "comparison.html").as_uri())
+    assert page.locator("h1").inner_text() == headline
+    assert page.locator(".pane").all_inner_texts() == ["Bicubic", "Dogs"]
+    page.locator(".views").press("1")
+    assert page.locator(".pane").all_inner_texts() == ["Bicubic", "Original"]
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+
+
 def test_a_bad_file_and_no_file_get_a_message_and_the_page_goes_on(
     visitor: Visitor, photo: Path, tmp_path: Path
 ) -> None:

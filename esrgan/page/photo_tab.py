@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +22,10 @@ from ..images.resize import SCALE
 from .controls import FAILED, MODELS, PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import DELETED, failure, refusing, telling
 from .jobs import CLEAN, DAMAGED, MEASURE, Figures, Step, Studio
+from .keepsakes import KINDS, Told, make
 from .limits import Box
 from .listeners import heard
-from .stage import focus_of, make_stage, opening, stage_value
+from .stage import address, focus_of, make_stage, opening, stage_value
 from .uploads import let_in, make_folder
 from .wording import (
     DOUBT,
@@ -49,6 +51,13 @@ NEW_PHOTO = (
 CONDITIONS = [("Find out", MEASURE), ("Clean", CLEAN), ("Noisy or compressed", DAMAGED)]
 HALVE_HINT = "For a photo that was enlarged before, and shows no more than half its pixels would."
 WAYS_TO_SHRINK = [("Cleanly", "bicubic"), ("As a camera does", "camera"), ("As the web does", "web")]
+
+DOWNLOAD = """address => {
+    const link = document.createElement("a")
+    link.href = address
+    link.download = address.split("/").pop()
+    link.click()
+}"""
 
 Photo = dict[str, Any] | None
 Paths = dict[str, str]
@@ -217,6 +226,8 @@ class PhotoTab:
                 self.downloads = [
                     gr.DownloadButton(f"Save {name}", size="sm", min_width=120) for name in self.job.saved
                 ]
+                self.keepsakes = {kind: gr.Button(f"Save {kind}", size="sm", min_width=120) for kind in KINDS}
+            self.keepsake = gr.Textbox(visible=False)
             with gr.Accordion("All figures", open=False):
                 self.figures = gr.JSON(label="Figures", show_label=False)
 
@@ -278,6 +289,11 @@ class PhotoTab:
     def _wire_pictures(self) -> None:
         self.photo.change(lambda: None, None, self.box, **QUIET)
         self._tell_gone(self.result.change(self.show_stage, self.result, self.stage, **PROMPT))
+        for kind, button in self.keepsakes.items():
+            make_it = partial(self.make_keepsake, kind)
+            made = button.click(make_it, [self.result, self.box], self.keepsake, **PROMPT)
+            made.success(None, self.keepsake, None, js=DOWNLOAD)
+            self._tell_gone(made)
         self._tell_gone(self.target.select(self.look, self.result, [self.box, self.closer], **PROMPT))
         self._tell_gone(
             self.detail.input(
@@ -451,6 +467,18 @@ class PhotoTab:
                 yield tell_doubt(step.done), gr.skip()
         done = "doubt" in found.paths
         yield (DOUBT, result._replace(paths=found.paths)) if done else ("", gr.skip())
+
+    def make_keepsake(self, kind: str, result: Result, box: Box | None) -> Any:
+        """The address of what can be taken away, made on demand."""
+        if result.figures is None or box is None:
+            return gr.skip()
+        told, table = self.job.tell(result.figures)
+        headline, sentence = told.removeprefix("## ").split("\n", 1)
+        maps = [DOUBT] * ("doubt" in result.paths) + [MAPS] * ("map" in result.paths)
+        rows = "\n\n".join([*maps, f"With detail at {result.detail:g}:", table, *result.notes])
+        words = Told(headline, sentence, rows, self.labels, result.figures)
+        with refusing():
+            return address(make(kind, result.paths, self.studio.ways, box, words))
 
     def close_up(self, result: Result, box: Box) -> dict[str, Image.Image]:
         """What all ways make of a part of the photo."""
