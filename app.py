@@ -86,7 +86,8 @@ CSS = """
 :focus-visible {outline: 3px solid var(--color-accent) !important; outline-offset: 2px !important}
 :is([role=tab], .gallery-item, .thumbnail-item, .image-container button, .icon-button, .reset-button,
     [type=number]):focus-visible {outline-offset: -3px !important}  /* what is outside of these is cut off */
-.gallery:has(> .gallery-item) {display: grid !important; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr))}
+.gallery:has(> .gallery-item img) {display: grid !important;
+    grid-template-columns: repeat(auto-fill, minmax(84px, 1fr))}
 .gallery-item :is(span, .container, img) {display: block; width: 100% !important; max-width: none !important}
 .gallery-item img {aspect-ratio: 4 / 3}
 .json-node :is(.key, .value) {color: inherit !important}

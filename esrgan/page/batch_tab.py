@@ -26,7 +26,7 @@ HINT = explained(
     f"""On a single photo one model may win by chance; over many it shows which is better. Fewer than {LEAST_PHOTOS}
 give figures, but no verdict. Each may have {MAX_MEGABYTES} MB and {MAX_PIXELS / 1e6:g} megapixels.""",
 )
-EXAMPLE = f"Or the {{}} animals of this page: a try, as a verdict takes {LEAST_PHOTOS}"
+EXAMPLE = f"Or just try it: a verdict takes {LEAST_PHOTOS}"
 WAITING = "## Your result appears here\nDrop some photos."
 DESCRIPTION = f"""Compare the models on up to {MOST_PHOTOS} photos. Answers the verdict in words, a chart of the
 differences of PSNR photo by photo, each photo by the Dogs model, a zip of all pictures with the metrics of each photo
@@ -85,7 +85,8 @@ class BatchTab:
                     self.photos = gr.File(label="Your photos", file_count="multiple", height=260, elem_classes="drop")
                     self.detail, self.button, self.stop = add_controls(studio, "Compare all", 0)
                     bundled = sorted(map(str, EXAMPLES.glob("*.png")))
-                    gr.Examples([[bundled]], self.photos, label=EXAMPLE.format(len(bundled)))
+                    name = f"The {len(bundled)} animals of this page"
+                    gr.Examples([[bundled]], self.photos, label=EXAMPLE, example_labels=[name])
                 with gr.Column(scale=3, min_width=280, elem_classes="result"):
                     self._add_outputs()
         self._wire()

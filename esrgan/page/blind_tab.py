@@ -26,8 +26,8 @@ from .wording import captions, tell_blind
 from .zero_gpu import on_gpu
 
 HINT = f"""Beside a part of a photo lie two results, one by *Mixed* and one by *Dogs*, on random sides. Which one is
-closer? After {ROUNDS} rounds you see which was which, and whether your eyes agree with the metrics. Keys 1 and 2 answer
-as well."""
+closer? After {ROUNDS} rounds you see which was which, and whether your eyes agree with what was measured. Keys 1 and 2
+answer as well."""
 
 
 class Game:
