@@ -69,6 +69,7 @@ def known() -> str:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     commands = [[sys.executable, *program, "--help"] for program in programs] + [
         [HF, "jobs", "run", "--help"],
+        [HF, "jobs", "uv", "run", "--help"],
         [ACCELERATE, "launch", "--help"],
     ]
     return "".join(subprocess.check_output(line, cwd=ROOT, env=environment, text=True) for line in commands)
