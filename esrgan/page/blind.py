@@ -73,10 +73,10 @@ def choose_parts(photos: Sequence[Photo], rng: random.Random) -> list[tuple[Phot
     return parts
 
 
-def rounds(studio: Studio, parts: Sequence[tuple[Photo, Box]], detail: float) -> Iterator[Round]:
-    """Parts of photos as each model of the studio gives them back; `detail` is as for `Studio.compare`."""
+def rounds(studio: Studio, parts: Sequence[tuple[Photo, Box]], detail: float, damaged: bool = False) -> Iterator[Round]:
+    """Parts of photos as each model of the studio gives them back; `detail` and `damaged` are as for `Studio.peek`."""
     for photo, box in parts:
-        made = studio.peek(photo.small, box, detail)
+        made = studio.peek(photo.small, box, detail, damaged)
         truth = photo.truth.crop(box)
         pictures = {"photo": truth, **{model: made[model] for model in MODELS}}
         yield Round(photo.name, box, pictures, {model: compare(made[model], truth) for model in MODELS})

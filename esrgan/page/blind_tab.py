@@ -99,15 +99,15 @@ class BlindTab:
             with refusing(), Image.open(result.paths[name]) as image:
                 pictures.append(image.convert("RGB"))
         name = Path(result.paths["original"]).name.removesuffix("-original.png")
-        yield from self._begin([Photo(name, *pictures)], result.detail)
+        yield from self._begin([Photo(name, *pictures)], result.detail, result.damaged)
 
-    def _begin(self, photos: list[Photo], detail: float) -> Iterator[Answer]:
+    def _begin(self, photos: list[Photo], detail: float, damaged: bool = False) -> Iterator[Answer]:
         seed = secrets.randbits(32)
         rng = random.Random(seed)
         parts, found = choose_parts(photos, rng), []
         yield self.nothing("Preparing …")
         with refusing():
-            for round_ in heard(self.rounds(parts, detail)):
+            for round_ in heard(self.rounds(parts, detail, damaged)):
                 found.append(round_)
                 yield f"Preparing: {len(found)} of {len(parts)} rounds", gr.skip(), gr.skip(), gr.skip()
         game = Game(BlindTest(seed, tuple(found), tuple(rng.choice(MODELS) for _ in found)), make_folder())
