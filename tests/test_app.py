@@ -95,8 +95,22 @@ def test_upscale_answers_what_the_library_says(server: Server, client: Client, p
         assert figures["consistency"][way] == pytest.approx(compare(shrink(result, 4), image), abs=1e-6), way
     assert verdict.startswith("## The two results")
     assert figures["mixed_against_dogs"] == pytest.approx(compare(results["mixed"], results["dogs"]), abs=1e-6)
-    for file, result in zip(files, results.values(), strict=True):
+    names = ["cat-bicubic-x4.png", *(f"cat-{name}-x4-detail0.75.png" for name in server.models)]
+    for file, result, name in zip(files, results.values(), names, strict=True):
         assert np.array_equal(pixels(file), np.asarray(result)), file
+        assert Path(file).name == name
+
+
+def test_one_model_upscales_alone_and_its_result_is_saved_as_asked(client: Client, photo: Path) -> None:
+    asked = {"models": ["dogs"], "save_as": "WebP", "api_name": "/upscale"}
+    figures, _, mixed, dogs, verdict = client.predict(handle_file(photo), 0.5, **asked)
+    assert mixed is None
+    assert Path(dogs).name == "cat-dogs-x4-detail0.5.webp"
+    with Image.open(dogs) as image:
+        assert (image.format, image.size) == ("WEBP", (300, 252))
+    assert list(figures) == ["consistency"]
+    assert list(figures["consistency"]) == ["bicubic", "dogs"]
+    assert verdict.startswith("## Enlarged by Dogs")
 
 
 def test_detail_blends_the_two_stages_and_is_a_number_from_0_to_1(server: Server, client: Client, photo: Path) -> None:
@@ -114,7 +128,7 @@ def test_api_is_three_endpoints_that_need_photos_only(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     inputs = {
         "/compare": ["photo", "detail", "degradation"],
-        "/upscale": ["photo", "detail", "part", "condition", "halve"],
+        "/upscale": ["photo", "detail", "part", "condition", "halve", "models", "save_as"],
         "/batch": ["photos", "detail"],
     }
     returns = {"/compare": 7, "/upscale": 5, "/batch": 5}

@@ -149,11 +149,13 @@ def test_a_part_that_is_none_gets_a_sentence(server: Server, part: Any) -> None:
     assert refused(server, "upscale", [EXAMPLE, 0, part]).startswith("Part ")
 
 
-@pytest.mark.parametrize("data", [[], [None, 0, "", "clean", False, 2]])
+@pytest.mark.parametrize("data", [[], [None, 0, "", "clean", False, ["dogs"], "PNG", 2]])
 def test_a_missing_photo_and_further_values_are_told_of(server: Server, data: list) -> None:
     assert refused(server, "batch", data).endswith("values were sent where 2 are expected (your photos, detail).")
     assert refused(server, "compare", data).endswith("3 are expected (your photo, detail, how it is shrunk).")
-    assert refused(server, "upscale", data).endswith("(your photo, detail, part, condition, halve it first).")
+    assert refused(server, "upscale", data).endswith(
+        "(your photo, detail, part, condition, halve it first, models, save as)."
+    )
     assert ask(server, "compare", [EXAMPLE])[0] == "complete"  # the rest is as the page has it at first
 
 
@@ -163,6 +165,10 @@ def test_a_missing_photo_and_further_values_are_told_of(server: Server, data: li
         ("upscale", ["", "fine", False], "Condition 'fine': must be one of measure, clean, damaged."),
         ("upscale", ["", None, False], "Condition None: must be one of"),
         ("upscale", ["", "clean", "no"], "Halve it first 'no': must be true or false."),
+        ("upscale", ["", "clean", False, "dogs"], "Models 'dogs': must be a list of mixed, dogs."),
+        ("upscale", ["", "clean", False, [{}]], "Models [{}]: must be a list of"),
+        ("upscale", ["", "clean", False, []], "Choose a model: mixed, dogs."),
+        ("upscale", ["", "clean", False, ["dogs"], "GIF"], "Save as 'GIF': must be one of PNG, JPEG, WebP."),
         ("compare", ["../web"], "How it is shrunk '../web': must be one of bicubic, camera, web."),
         ("compare", [["web"]], "How it is shrunk ['web']: must be one of"),
     ],

@@ -64,7 +64,9 @@ def test_an_assistant_compares_and_upscales_a_photo_it_sends(tmp_path: Path) -> 
     assert "private.png" not in [path.name for path in served]
 
     assert [tool.name for tool in tools] == ["compare", "upscale"]
-    for tool, further in zip(tools, (("degradation",), ("part", "condition", "halve")), strict=True):
+    for tool, further in zip(
+        tools, (("degradation",), ("part", "condition", "halve", "models", "save_as")), strict=True
+    ):
         assert tool.inputSchema["required"] == ["photo"]
         assert tool.inputSchema["properties"].keys() == {"photo", "detail", *further}
         assert "data URL" in tool.inputSchema["properties"]["photo"]["description"]

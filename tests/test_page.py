@@ -235,7 +235,7 @@ def test_an_upload_is_upscaled_and_its_download_is_exact(
             visitor.tab.get_by_role("link", name=f"Save {name}").or_(
                 visitor.tab.get_by_role("button", name=f"Save {name}")
             ).first.click()
-        assert download.value.suggested_filename == f"My cat-{name}.png"
+        assert download.value.suggested_filename == f"My cat-{name}-x4-detail0.75.png"
         download.value.save_as(tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as image:
             assert np.array_equal(np.asarray(image), np.asarray(server.models[name].at(app.DETAIL)(read_image(photo))))

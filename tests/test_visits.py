@@ -7,6 +7,7 @@ import httpx
 import pytest
 import test_page
 from app_server import Server
+from PIL import Image
 from test_page import WAIT, Visitor
 
 browser, visitor = test_page.browser, test_page.visitor
@@ -120,7 +121,7 @@ def test_who_waits_sees_the_place_in_the_queue_and_a_removed_photo_stops_its_job
 def test_the_batch_says_what_it_takes_and_tries_the_animals_of_the_page(visitor: Visitor) -> None:
     visitor.page.get_by_role("tab", name="Batch").click()
     visitor.tab.get_by_text("6 to 50 photos, each of at most 30 MB and 100 megapixels").wait_for()
-    visitor.tab.get_by_role("button").filter(has_text="cat_chelsea").click()
+    visitor.tab.get_by_role("button").filter(has_text="All 5").click()
     visitor.tab.locator("tr.file").nth(4).wait_for()
 
 
@@ -133,3 +134,25 @@ def test_the_page_has_an_icon_and_a_description_and_its_endpoints_answers_have_n
     names = [answer["label"] for endpoint in endpoints.values() for answer in endpoint["returns"]]
     assert {"Figures", "Verdict", "Tables", "Save dogs"} <= set(names)
     assert not [name for name in names if name.startswith("value_")]
+
+
+def test_each_result_is_saved_once_it_is_ready_and_stays_when_the_next_is_stopped(
+    visitor: Visitor, large: Path, tmp_path: Path
+) -> None:
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    visitor.upload(large)
+    visitor.tab.get_by_text("Dogs: first tile").or_(visitor.tab.get_by_text("Dogs: 1 of")).wait_for()
+    visitor.tab.get_by_role("button", name="Stop").click()
+    visitor.verdict("Stopped")
+    visitor.tab.locator(".choices button").nth(2).wait_for(state="detached")
+    assert visitor.tab.locator(".choices button").all_inner_texts() == ["Bicubic", "Mixed"]
+    visitor.tab.get_by_label("JPEG").click()
+    button = visitor.tab.get_by_role("button", name="Save mixed")
+    visitor.page.wait_for_function("button => button.disabled", arg=button.element_handle())
+    with visitor.page.expect_download() as download:
+        button.click()
+    assert download.value.suggested_filename == "large-mixed-x4-detail0.75.jpg"
+    download.value.save_as(tmp_path / "saved")
+    with Image.open(tmp_path / "saved") as image:
+        assert image.format == "JPEG"
+        assert min(image.size) > 100

@@ -12,7 +12,7 @@ from .jobs import Step, Studio
 from .wording import WORKING
 
 DETAIL_HINT = "Left: true to the photo, a little soft. Right: crisp fur, partly invented."
-STOPPED = "## Stopped\nNothing is running any more."
+STOPPED = "## Stopped\nNothing is running any more. What was finished stays."
 FAILED = "## No result\n"
 BROKEN = f"{FAILED}Something went wrong on the server. Try again, or with another photo."
 MODELS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
@@ -98,11 +98,17 @@ class Work:
     verdict: gr.Markdown
     begins: dict[Any, Callable[..., Any]]
 
-    def expose(self, function: Callable[..., Any], outputs: Sequence[Component], description: str) -> None:
-        """Offer it to programs, by a function of the same inputs whose name is the endpoint's."""
+    def expose(
+        self,
+        function: Callable[..., Any],
+        outputs: Sequence[Component],
+        description: str,
+        more: Sequence[Component] = (),
+    ) -> None:
+        """Offer it to programs, by a function of the same inputs and `more`, whose name is the endpoint's."""
         gr.State().change(  # which never happens
             function,
-            list(self.inputs),
+            [*self.inputs, *more],
             list(outputs),
             api_name=function.__name__,
             api_description=description,

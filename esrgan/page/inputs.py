@@ -54,6 +54,10 @@ def check(component: Any, value: Any) -> Any:
         names := [name for _, name in component.choices]
     ):
         raise failure(f"{component.label} {value!r:.60}: must be one of {', '.join(names)}.")
+    if isinstance(component, gr.CheckboxGroup):
+        names = [name for _, name in component.choices]
+        if not (isinstance(value, list) and all(name in names for name in value)):
+            raise failure(f"{component.label} {value!r:.60}: must be a list of {', '.join(names)}.")
     if isinstance(component, gr.Dataset) and not (isinstance(value, int) and 0 <= value < len(component.samples)):
         raise failure(f"Example {value!r:.60}: must be one of the {len(component.samples)} numbers from 0.")
     if not isinstance(component, gr.Image | gr.File) or value is None:

@@ -51,7 +51,7 @@ class Step:
         errors: by the same, with the last step of a comparison, where each result is wrong.
         winner: with that step, where which model came closer.
         doubt: with the last step of `Studio.doubt`, where the models disagree.
-        exact: with the last step, results that have more than a picture shows, as they are saved.
+        exact: results that have more than a picture shows, as they are saved.
         notes: sentences about what was done with the photo before.
         figures: with the last step of a photo, what was measured.
         problem: why a photo of many was left out.
@@ -229,12 +229,18 @@ class Studio:
             for step in self._attempt(path, detail):
                 done = (sum(sizes[:i]) + step.done * sizes[i]) / total
                 text = f"Photo {i + 1} of {len(paths)}, {path.name}. {step.text}"
-                yield path, replace(step, done=done, text=text, seconds=self._expect(total))
+                yield path, replace(step, done=done, text=text, seconds=self._expect(total, self.models))
 
     def upscale(
-        self, path: Path, detail: float, part: str = "", condition: str = MEASURE, halve: bool = False
+        self,
+        path: Path,
+        detail: float,
+        part: str = "",
+        condition: str = MEASURE,
+        halve: bool = False,
+        names: Sequence[str] | None = None,
     ) -> Iterator[Step]:
-        """Enlarge a photo by 4 in every way, or a part of it.
+        """Enlarge a photo by 4, or a part of it, by bicubic and by some models.
 
         Args:
             path: the photo.
@@ -243,15 +249,19 @@ class Studio:
                 the middle.
             condition: `DAMAGED` for the camera stages, `CLEAN` for the others, `MEASURE` to choose by the photo.
             halve: whether the photo is halved first, `part` then being of what is left.
+            names: of the models; by default all.
 
         Yields:
-            At the end `consistency`: how close each result, shrunk back, is to the photo; `mixed_against_dogs`: how
-            close the results are to one another (metrics as in `compare`).
+            At the end `consistency`: how close each result, shrunk back, is to the photo; `mixed_against_dogs`, if both
+            were asked for: how close their results are to one another (metrics as in `compare`).
 
         Raises:
             ImageError: the photo or the part cannot be used.
         """
         started = time.monotonic()
+        models = self.models if names is None else {name: self.models[name] for name in self.models if name in names}
+        if not models:
+            raise ImageError(f"Choose a model: {', '.join(self.models)}.")
         photo = open_photo(path, path.name)
         notes = tell_conversion(photo)
         measured = photo.condition()
@@ -276,7 +286,7 @@ class Studio:
         source = photo.rgb()
         has_more = photo.bits == 16 or photo.alpha is not None
         if has_more:
-            notes += ("Pictures here have 8 bits and no transparency; the saved files of the models keep it all.",)
+            notes += ("Pictures here have 8 bits and no transparency; PNG files of the models keep it all.",)
         else:
             photo = Photo(np.asarray(source))
         exact: dict[str, Photo] = {}
@@ -288,14 +298,16 @@ class Studio:
             return result.rgb()
 
         first = Step(0, "", source, notes=notes, damaged=damaged)
-        for step in self._enlarge(first, photo.colour, photo.bits, detail, finish):
-            yield step
+        for step in self._enlarge(first, photo.colour, photo.bits, detail, finish, models):
+            yield replace(step, exact=exact)
         results = step.results
         consistency = {way: metrics.compare(shrink(result, SCALE), source) for way, result in results.items()}
-        agreement = metrics.compare(results["mixed"], results["dogs"])
-        figures = {"consistency": consistency, "mixed_against_dogs": agreement}
+        figures: Figures = {"consistency": consistency}
+        if {"mixed", "dogs"} <= results.keys():
+            figures["mixed_against_dogs"] = metrics.compare(results["mixed"], results["dogs"])
         yield replace(step, done=1, text="done", exact=exact, figures=figures)
-        self.limits.learn(source.width * source.height, time.monotonic() - started)
+        if models.keys() == self.models.keys():
+            self.limits.learn(source.width * source.height, time.monotonic() - started)
 
     def doubt(self, small: Image.Image, damaged: bool = False) -> Iterator[Step]:
         """Where the models disagree: mixed and dogs, each at both ends of its dial, wherever that stands.
@@ -352,7 +364,7 @@ class Studio:
         return min(width * height // SCALE**2, self.limits.prompt)
 
     def upscaled_pixels(
-        self, path: Path, detail: float, part: str = "", condition: str = MEASURE, halve: bool = False
+        self, path: Path, detail: float, part: str = "", condition: str = MEASURE, halve: bool = False, *_: Any
     ) -> int:
         """How many pixels are enlarged of a photo; 0 of one that will be refused."""
         try:
@@ -379,13 +391,15 @@ class Studio:
         bits: int,
         detail: float,
         finish: Callable[[str, np.ndarray], Image.Image],
+        models: Mapping[str, Model] | None = None,
     ) -> Iterator[Step]:
-        """Add the results to a step: `finish` makes the picture of each from its way and its pixels."""
+        """Add the results to a step, of all models by default: `finish` makes each picture from its way and pixels."""
+        models = models or self.models
         plain = (pixels >> 8).astype(np.uint8) if bits == 16 else pixels
         results = {"bicubic": finish("bicubic", np.asarray(bicubic(Image.fromarray(plain))))}
-        step = replace(step, results=results, seconds=self._expect(pixels.shape[0] * pixels.shape[1]))
-        share = UPSCALING / len(self.models)
-        for i, (name, model) in enumerate(self.models.items()):
+        step = replace(step, results=results, seconds=self._expect(pixels.shape[0] * pixels.shape[1], models))
+        share = UPSCALING / len(models)
+        for i, (name, model) in enumerate(models.items()):
             yield replace(step, done=i * share, text=f"{name.capitalize()}: first tile")
             for done, count, enlarged in model.suited(detail, damaged=step.damaged).stream(pixels, bits):
                 if done == count:
@@ -394,8 +408,9 @@ class Studio:
                 yield replace(step, done=(i + done / count) * share, text=text)
         yield replace(step, done=UPSCALING, text="Measuring")
 
-    def _expect(self, pixels: int) -> float | None:
-        return pixels * self.limits.pace if self.limits.is_measured else None
+    def _expect(self, pixels: int, models: Mapping[str, Model]) -> float | None:
+        share = len(models) / len(self.models)
+        return pixels * self.limits.pace * share if self.limits.is_measured else None
 
     def _tell_stage(self, damaged: bool) -> tuple[str, ...]:
         if not damaged:

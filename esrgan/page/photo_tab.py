@@ -25,6 +25,7 @@ from .jobs import CLEAN, DAMAGED, MEASURE, Figures, Step, Studio
 from .keepsakes import KINDS, Told, make
 from .limits import Box
 from .listeners import heard
+from .saving import ENDINGS, save
 from .stage import address, focus_of, make_stage, opening, stage_value
 from .uploads import let_in, make_folder
 from .wording import (
@@ -103,6 +104,7 @@ class Result(NamedTuple):
         figures: with the last step.
         detail: that was asked for.
         damaged: whether the camera stages were at work.
+        awaited: the names of pictures still to come.
     """
 
     paths: Paths = {}  # noqa: RUF012  # never changed
@@ -111,6 +113,7 @@ class Result(NamedTuple):
     figures: Figures | None = None
     detail: float = 0
     damaged: bool = False
+    awaited: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -124,11 +127,13 @@ class Result(NamedTuple):
             if name not in paths:
                 paths[name] = str(folder / f"{stem}-{name}.png")
                 write_image(picture, Path(paths[name]))
-        for name, photo in step.exact.items():
+        for name in step.exact.keys() - files.keys():
             (folder / "exact").mkdir(exist_ok=True)
             files[name] = str(folder / "exact" / f"{stem}-{name}.png")
-            photo.save(Path(files[name]))
-        return Result(paths, files, step.notes, step.figures and finite(step.figures), self.detail, step.damaged)
+            step.exact[name].save(Path(files[name]))
+        awaited = () if step.figures else self.awaited
+        figures = step.figures and finite(step.figures)
+        return Result(paths, files, step.notes, figures, self.detail, step.damaged, awaited)
 
 
 def around(centre: Sequence[int], size: tuple[int, int]) -> Box:
@@ -187,11 +192,13 @@ class PhotoTab:
             alt_text="Your photo",
             elem_classes="drop",
         )
+        choices = [(label(name), name) for name in self.studio.models]
         self.settings: list[Component] = (
             [
                 gr.Textbox("", label="Part", info=PART_HINT, placeholder="0, 0, 400, 300", max_lines=1),
                 gr.Radio(CONDITIONS, value=MEASURE, label="Condition"),
                 gr.Checkbox(False, label="Halve it first", info=HALVE_HINT),
+                gr.CheckboxGroup(choices, value=[*self.studio.models], label="Models"),
             ]
             if self.job.has_parts
             else [gr.Radio(WAYS_TO_SHRINK, value="bicubic", label="How it is shrunk")]
@@ -202,6 +209,14 @@ class PhotoTab:
     def _add_outputs(self) -> None:
         self.verdict = gr.Markdown(WAITING, label="Verdict", elem_classes="verdict")
         self.stage = make_stage(opening(self.labels) if "original" in self.labels else None)
+        with gr.Column(visible=False) as self.saving:
+            with gr.Row():
+                self.downloads = [
+                    gr.DownloadButton(f"Save {name}", size="sm", min_width=120, visible=False)
+                    for name in self.job.saved
+                ]
+            self.save_as = gr.Radio([*ENDINGS], value="PNG", label="Save as", visible=self.job.has_parts)
+            self.save_told = gr.Markdown(elem_classes="footnote")
         with gr.Column(visible=False) as self.details:
             with gr.Row():
                 self.ask_doubt = gr.Button("Show what is guessed", size="sm", min_width=180, scale=0)
@@ -223,9 +238,6 @@ class PhotoTab:
                     label="Closer", columns=2, height=360, format="png", interactive=False, buttons=[], min_width=240
                 )
             with gr.Row():
-                self.downloads = [
-                    gr.DownloadButton(f"Save {name}", size="sm", min_width=120) for name in self.job.saved
-                ]
                 self.keepsakes = {kind: gr.Button(f"Save {kind}", size="sm", min_width=120) for kind in KINDS}
             self.keepsake = gr.Textbox(visible=False)
             with gr.Accordion("All figures", open=False):
@@ -233,8 +245,7 @@ class PhotoTab:
 
     def _wire_job(self) -> None:
         inputs = [self.photo, self.detail, *self.settings]
-        told = [self.figures, *self.downloads, self.verdict]
-        self.outputs = [*told, self.result]
+        self.outputs = [self.figures, self.verdict, self.result]
         begins: dict[Any, Callable[..., Any]] = {
             self.stage: lambda *_: None,
             self.details: lambda *_: gr.Column(visible=False),
@@ -243,10 +254,11 @@ class PhotoTab:
             self.kept: self.keep,
         }
         if self.job.has_parts:  # of which a new photo has none
-            part, _, halve = self.settings
-            begins |= {part: lambda photo, detail, part, *_: part, halve: lambda *job: job[-1]}
+            part, _, halve, _ = self.settings
+            begins |= {part: lambda photo, detail, part, *_: part, halve: lambda *job: job[4]}
         work = Work(inputs, self.answers, self.outputs, self.nothing, self.verdict, begins)
-        work.expose(self._endpoint(), told, self.job.description)
+        more = [self.save_as] if self.job.has_parts else []
+        work.expose(self._endpoint(), [self.figures, *self.downloads, self.verdict], self.job.description, more)
         visit = gr.State(Visit())
         self.photo.clear(self.forget, visit, self.kept, **QUIET)
         settings = inputs[1:]
@@ -283,8 +295,12 @@ class PhotoTab:
             **MODELS,
         ).failure(lambda: "", None, self.doubt_told, **QUIET)
         shown = [self.rows, self.stage, self.details, self.target, self.box, self.closer]
-        for done in work.wire(triggers, [self.stop.click, self.photo.clear], visit):
-            self._tell_gone(done.success(self.show, [self.result, self.box], shown, **PROMPT))
+        stops = [self.stop.click, self.photo.clear]
+        for done in work.wire(triggers, stops, visit):
+            shows = done.success(self.show, [self.result, self.box], shown, trigger_mode="always_last", **PROMPT)
+            self._tell_gone(shows)
+        for stop in stops:
+            self._tell_gone(stop(self.show_finished, self.result, self.stage, **PROMPT))
 
     def _wire_pictures(self) -> None:
         self.photo.change(lambda: None, None, self.box, **QUIET)
@@ -294,6 +310,11 @@ class PhotoTab:
             made = button.click(make_it, [self.result, self.box], self.keepsake, **PROMPT)
             made.success(None, self.keepsake, None, js=DOWNLOAD)
             self._tell_gone(made)
+        encoding = self.save_as.input(
+            lambda: [gr.DownloadButton(interactive=False) for _ in self.downloads], None, self.downloads, **QUIET
+        )
+        for changed in (self.result.change, encoding.then):
+            changed(self.offer, [self.result, self.save_as], [*self.downloads, self.save_told, self.saving], **PROMPT)
         self._tell_gone(self.target.select(self.look, self.result, [self.box, self.closer], **PROMPT))
         self._tell_gone(
             self.detail.input(
@@ -310,7 +331,7 @@ class PhotoTab:
     def _tell_gone(self, event: Any) -> None:
         """Have it said that the pictures are deleted, where an event fails that needs no more than them."""
         event.failure(
-            lambda: (*self.nothing(FAILED + DELETED), gr.Column(visible=False)),
+            lambda: (None, FAILED + DELETED, Result(), gr.Column(visible=False)),
             None,
             [*self.outputs, self.details],
             **QUIET,
@@ -327,10 +348,16 @@ class PhotoTab:
                 detail: From 0, the most exact pixels, to 1, the crispest texture.
                 degradation: How the photo is shrunk: bicubic; camera, with blur, noise and JPEG; web, with JPEG.
             """
-            yield from (answer[:-1] for answer in self.answers(photo, detail, degradation))
+            yield from self._told(self.answers(photo, detail, degradation), "PNG")
 
         def upscale(
-            photo: Photo, detail: float, part: str = "", condition: str = MEASURE, halve: bool = False
+            photo: Photo,
+            detail: float,
+            part: str = "",
+            condition: str = MEASURE,
+            halve: bool = False,
+            models: Sequence[str] = (),
+            save_as: str = "PNG",
         ) -> Iterator[Answer]:
             """For programs.
 
@@ -340,14 +367,23 @@ class PhotoTab:
                 part: Left, top, right, bottom in pixels; empty for all that does not take long, or the middle.
                 condition: Of the photo: clean, damaged (by noise or JPEG), or measure to have it found out.
                 halve: Whether to halve the photo first, as it was enlarged before.
+                models: Which ones enlarge it; all by default.
+                save_as: PNG, without loss and with all that the photo has; JPEG or WebP.
             """
-            yield from (answer[:-1] for answer in self.answers(photo, detail, part, condition, halve))
+            yield from self._told(self.answers(photo, detail, part, condition, halve, models), save_as)
 
         return upscale if self.job.has_parts else compare
 
+    def _told(self, answers: Iterator[Answer], save_as: str) -> Iterator[Answer]:
+        """The answers with the files that are saved in place of the result."""
+        for figures, words, result in answers:
+            with refusing():
+                files = self.saved(result, save_as) if figures else {}
+            yield figures, *(files.get(name) for name in self.job.saved), words
+
     def nothing(self, words: str) -> Answer:
-        """An answer without results."""
-        return None, *[None] * len(self.downloads), words, Result()
+        """An answer without figures; what is finished stays."""
+        return None, words, gr.skip()
 
     def answers(self, photo: Photo, detail: float, *settings: Any) -> Iterator[Answer]:
         """What the tab shows of each step."""
@@ -359,18 +395,42 @@ class PhotoTab:
             key = (path.stem, sha256(path.read_bytes()).hexdigest(), f"{detail:g}", *map(str, settings))
             result = self._recall(key)
             if not result:
-                started, folder, result = time.monotonic(), make_folder(), Result(detail=detail)
+                awaited = tuple(self.labels.keys() - {"doubt"} - (self.studio.models.keys() - self.chosen(settings)))
+                started, folder, result = time.monotonic(), make_folder(), Result(detail=detail, awaited=awaited)
                 for step in heard(self.work(path, detail, *settings)):
                     before, result = result, result.add(step, folder, path.stem)
                     new = result if result.paths.keys() != before.paths.keys() else gr.skip()
                     # Not gr.skip() for all, after which Gradio keeps a component for good with each answer.
-                    *nothing, _ = self.nothing(tell_progress(step, time.monotonic() - started))
-                    yield *nothing, new
+                    yield None, tell_progress(step, time.monotonic() - started), new
                 self._keep(key, result)
-        files = result.paths | result.files
         figures = result.figures or {}
-        words = add_notes(self.job.tell(figures)[0], result.notes)
-        yield figures, *(files[name] for name in self.job.saved), words, result
+        yield figures, add_notes(self.job.tell(figures)[0], result.notes), result
+
+    def chosen(self, settings: Sequence[Any]) -> set[str]:
+        """The models that are asked for by the values of the settings."""
+        return set(settings[-1]) if self.job.has_parts else {*self.studio.models}
+
+    def saved(self, result: Result, save_as: str) -> Paths:
+        """The files of the pictures that there are so far, by the pictures' names; errors as of `save`."""
+        shown = {name: result.paths[name] for name in self.job.saved if name in result.paths}
+        if not self.job.has_parts:
+            return shown
+        how = "camera" if result.damaged else f"detail{result.detail:g}"
+        stem = Path(result.paths["small"]).name.removesuffix("-small.png") if shown else ""
+        return save(shown, result.files, stem, how, save_as)
+
+    def offer(self, result: Result, save_as: str) -> Answer:
+        """The buttons that save what there is so far; why there are none."""
+        files, told = {}, ""
+        try:
+            with refusing():
+                files = self.saved(result, save_as)
+        except gr.Error as error:
+            told = error.message
+        buttons = (
+            gr.DownloadButton(value=files.get(name), visible=name in files, interactive=True) for name in self.job.saved
+        )
+        return *buttons, told, gr.Column(visible=bool(result.paths))
 
     def _recall(self, key: tuple[str, ...]) -> Result | None:
         """An earlier result, unless it was deleted; it is kept from now on."""
@@ -430,7 +490,7 @@ class PhotoTab:
     def show(self, result: Result, box: Box | None) -> Any:
         """What belongs to a finished job: table, stage, and a closer look."""
         if result.figures is None:
-            return gr.skip()
+            return gr.skip(), self.show_finished(result), *[gr.skip()] * 4
         if box is None:
             with refusing(), Image.open(result.target) as image:
                 hardest = hardest_crop(image.convert("RGB"), CLOSE)
@@ -441,9 +501,13 @@ class PhotoTab:
         crops = [(crop, label(way)) for way, crop in self.close_up(result, box).items()]
         return table, self.show_stage(result), gr.Column(visible=True), result.target, box, crops
 
+    def show_finished(self, result: Result) -> dict[str, Any] | None:
+        """The pictures there are, when no more will come."""
+        return self.show_stage(result._replace(awaited=()))
+
     def show_stage(self, result: Result) -> dict[str, Any] | None:
         """The pictures there are, and which are still to come."""
-        labels = {name: text for name, text in self.labels.items() if name in result.paths or name != "doubt"}
+        labels = {name: text for name, text in self.labels.items() if name in result.paths or name in result.awaited}
         pictures = {name: result.paths[name] for name in labels if name in result.paths}
         if not pictures:
             return None
@@ -451,7 +515,7 @@ class PhotoTab:
             raise failure(DELETED)
         with refusing(), Image.open(result.target) as image:
             focus = focus_of(image)
-        right = "doubt" if "doubt" in pictures else list(self.studio.ways)[-1]
+        right = "doubt" if "doubt" in pictures else [way for way in self.studio.ways if way in labels][-1]
         return stage_value(pictures, labels, focus=focus, left="bicubic", right=right)
 
     def add_doubt(self, result: Result, visit: Visit) -> Iterator[Answer]:
@@ -504,5 +568,6 @@ class PhotoTab:
             return []
         with refusing(), Image.open(result.paths["small"]) as small:
             new = self.look_closer(small.convert("RGB"), box, detail, result.damaged)
-        crops = self.close_up(result, box) | {way: triple(crop) for way, crop in new.items()}
+        crops = self.close_up(result, box)
+        crops |= {way: triple(crop) for way, crop in new.items() if way in crops}
         return [(crop, label(way)) for way, crop in crops.items()]

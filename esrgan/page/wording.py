@@ -15,6 +15,7 @@ SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small dif
 SCALE = f'<span class="scale" style="background: {colour_scale()}"></span>'
 LEAST_PHOTOS = 6  # for an interval that means something
 VISIBLE = {"psnr_y": 0.1, "lpips": 0.01}  # differences below are not seen
+NO_ORIGINAL = "nobody has a larger original."
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
 
 NUMBERS = """**PSNR** says how close pixels are to those of the original, in decibels (dB). More is better: with 1 dB
@@ -197,12 +198,16 @@ def captions(test: BlindTest, choices: Sequence[int]) -> list[list[str]]:
 
 def tell_upscale(figures: Figures) -> tuple[str, str]:
     """How far the models agree, in words; the table of consistency."""
+    found = "Shrunk back, a result should be your photo again. This is how close each comes:\n\n"
+    found += table(figures["consistency"])
+    if "mixed_against_dogs" not in figures:
+        who = " and ".join(label(way) for way in figures["consistency"] if way != "bicubic")
+        return f"## Enlarged by {who}\nWhether the detail is true cannot be measured: {NO_ORIGINAL}", found
     agreement = figures["mixed_against_dogs"]["psnr_y"]
     words = next(words for least, words in AGREEMENTS.items() if rank(agreement) >= least)
     between = "identical" if agreement is None else f"PSNR-Y {agreement:.2f} dB"
     return (
-        f"## The two results {words}\nHow alike they are: **{between}**. Which one is truer cannot be measured: nobody "
-        "has a larger original.",
-        f"Shrunk back, a result should be your photo again. This is how close each comes:\n\n"
-        f"{table(figures['consistency'])}",
+        f"## The two results {words}\nHow alike they are: **{between}**. Which one is truer cannot be measured: "
+        f"{NO_ORIGINAL}",
+        found,
     )
