@@ -541,8 +541,9 @@ class PhotoTab:
         maps = [DOUBT] * ("doubt" in result.paths) + [MAPS] * ("map" in result.paths)
         rows = "\n\n".join([*maps, f"With detail at {result.detail:g}:", table, *result.notes])
         words = Told(headline, sentence, rows, self.labels, result.figures)
+        ways = [way for way in self.studio.ways if way in result.paths]
         with refusing():
-            return address(make(kind, result.paths, self.studio.ways, box, words))
+            return address(make(kind, result.paths, ways, box, words))
 
     def close_up(self, result: Result, box: Box) -> dict[str, Image.Image]:
         """What all ways make of a part of the photo."""
