@@ -121,7 +121,7 @@ def test_who_waits_sees_the_place_in_the_queue_and_a_removed_photo_stops_its_job
 def test_the_batch_says_what_it_takes_and_tries_the_animals_of_the_page(visitor: Visitor) -> None:
     visitor.page.get_by_role("tab", name="Batch").click()
     visitor.tab.get_by_text("Drop 6 to 50 of them").wait_for()
-    visitor.tab.get_by_role("button").filter(has_text="All 5").click()
+    visitor.tab.get_by_role("button").filter(has_text="animals of this page").click()
     visitor.tab.locator("tr.file").nth(4).wait_for()
 
 

@@ -297,10 +297,10 @@ class PhotoTab:
         shown = [self.rows, self.stage, self.details, self.target, self.box, self.closer]
         stops = [self.stop.click, self.photo.clear]
         for done in work.wire(triggers, stops, visit):
-            shows = done.success(self.show, [self.result, self.box], shown, trigger_mode="always_last", **PROMPT)
+            shows = done.success(self.show, [self.result, self.box, visit], shown, trigger_mode="always_last", **PROMPT)
             self._tell_gone(shows)
         for stop in stops:
-            self._tell_gone(stop(self.show_finished, self.result, self.stage, **PROMPT))
+            self._tell_gone(stop(self.show_finished, [self.result, visit], self.stage, **PROMPT))
 
     def _wire_pictures(self) -> None:
         self.photo.change(lambda: None, None, self.box, **QUIET)
@@ -487,10 +487,10 @@ class PhotoTab:
         if not visit.photo or visit.job == (visit.photo, *settings):
             raise gr.Error(visible=False, print_exception=False)
 
-    def show(self, result: Result, box: Box | None) -> Any:
+    def show(self, result: Result, box: Box | None, visit: Visit) -> Any:
         """What belongs to a finished job: table, stage, and a closer look."""
         if result.figures is None:
-            return gr.skip(), self.show_finished(result), *[gr.skip()] * 4
+            return gr.skip(), self.show_finished(result, visit), *[gr.skip()] * 4
         if box is None:
             with refusing(), Image.open(result.target) as image:
                 hardest = hardest_crop(image.convert("RGB"), CLOSE)
@@ -501,9 +501,9 @@ class PhotoTab:
         crops = [(crop, label(way)) for way, crop in self.close_up(result, box).items()]
         return table, self.show_stage(result), gr.Column(visible=True), result.target, box, crops
 
-    def show_finished(self, result: Result) -> dict[str, Any] | None:
-        """The pictures there are, when no more will come."""
-        return self.show_stage(result._replace(awaited=()))
+    def show_finished(self, result: Result, visit: Visit) -> Any:
+        """The pictures there are, when no more will come: unless a job goes on, which shows its own."""
+        return gr.skip() if visit.job else self.show_stage(result._replace(awaited=()))
 
     def show_stage(self, result: Result) -> dict[str, Any] | None:
         """The pictures there are, and which are still to come."""
