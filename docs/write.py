@@ -45,6 +45,23 @@ def card_table(model: str) -> str:
     return report.table(["measured on", "weights", *(METRICS[metric].label for metric in metrics)], rows)
 
 
+def camera_table(model: str) -> str:
+    """The camera stage of one model beside its adversarial one, on photos shrunk as a camera does, and cleanly."""
+    metrics = ("psnr_y", "ssim_y", "lpips")
+    files = {"bicubic": "bicubic", "`model.safetensors`": "gan", "`model.camera.safetensors`": "camera"}
+    rows = [
+        [
+            kind,
+            name,
+            *(METRICS[m].spell(study["mean"][way if way == "bicubic" else f"{model}:{way}"][m]) for m in metrics),
+        ]
+        for kind, study in (("with blur, noise, JPEG", "camera"), ("cleanly", "camera-clean"))
+        for study in [report.read_study(study)]
+        for name, way in files.items()
+    ]
+    return report.table(["50 photos of dogs, shrunk", "weights", *(METRICS[m].label for m in metrics)], rows)
+
+
 def blocks() -> dict[str, str]:
     """What each marked block holds."""
     made = {"answer": report.answer(STUDIES), "summary": report.summary_table(STUDIES)}
@@ -55,9 +72,17 @@ def blocks() -> dict[str, str]:
             made[f"{name} differences"] = report.differences_table(
                 study, ["paper"] if name == "paper" else [report.EXACT, report.CRISP]
             )
+    for name in ("camera", "camera-clean"):
+        study = report.read_study(name)
+        made |= {
+            name: report.scores_table(study, report.KINDS["dogs"]),
+            f"{name} differences": report.pairs_table(study),
+        }
     seeds = report.read_study("seeds")
     made |= {"seeds": report.seeds_table(seeds), "answer over seeds": report.answer_over_seeds(seeds)}
-    return made | {f"card {model}": card_table(model) for model in ("mixed", "dogs")}
+    for model in ("mixed", "dogs"):
+        made |= {f"card {model}": card_table(model), f"card camera {model}": camera_table(model)}
+    return made
 
 
 def render(text: str, made: dict[str, str]) -> str:
@@ -66,7 +91,7 @@ def render(text: str, made: dict[str, str]) -> str:
     def fill(block: re.Match[str]) -> str:
         return f"{block[1]}\n{made.get(block[2], '')}\n<!-- end -->"
 
-    return re.sub(r"(<!-- table: ([\w ]+) -->)\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+    return re.sub(r"(<!-- table: ([\w -]+) -->)\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
 def render_metadata(card: str, model: str) -> str:

@@ -46,6 +46,13 @@ def test_its_metadata_parse_back_into_the_same() -> None:
         assert "Pillow bicubic by 1/4" in str(result.dataset_args)
 
 
+def test_its_limits_are_those_of_the_photos_it_was_trained_on() -> None:
+    clean, camera = (model_card(replace(FACTS, recipe=Esrgan(degradation=name))).text for name in ("bicubic", "camera"))
+    assert "without noise or compression" in clean
+    assert "without noise or compression" not in camera
+    assert "shrunk with blur, noise and JPEG" in camera
+
+
 def test_its_text_names_the_figures_the_start_and_the_paper() -> None:
     text = model_card(FACTS).text
     assert "starting from `me/esrgan-x4-mixed@v1`, on 100 photos (`me/dog-photos`)" in text

@@ -2,7 +2,8 @@
 
 A study is what `Evaluation.json` gives, in `esrgan/study`: `dogs.json` and `others.json` for the bundled weights on
 photos of dogs and of other animals, `examples.json` on the photos that come with the library, `paper.json` for the
-recipe of the paper (without the photos' own scores).
+recipe of the paper (without the photos' own scores), `camera.json` and `camera-clean.json` for the camera stage on
+photos of dogs that were shrunk as a camera does, and cleanly.
 """
 
 import json
@@ -19,6 +20,7 @@ STAGES = {
     "psnr": "L1 stage",
     "0.5": "halfway between its stages",
     "gan": "adversarial stage",
+    "camera": "camera stage",
     "paper": "the paper's recipe",
 }
 EXACT, CRISP = "psnr", "gan"
@@ -79,6 +81,18 @@ def differences_table(study: Study, stages: Sequence[str] = (EXACT, CRISP)) -> s
             row += [*spell_difference(difference[metric], metric), "" if wins is None else f"{wins} of {count(study)}"]
         rows.append(row)
     return table(head, rows)
+
+
+def pairs_table(study: Study) -> str:
+    """PSNR-Y and LPIPS of each pair of ways that was compared, with the 95 % interval over photos."""
+    rows = []
+    for name, difference in study["difference"].items():
+        second, first = map(way_label, name.split("_minus_"))
+        row = [f"{second}, minus {first}"]
+        for metric in ("psnr_y", "lpips"):
+            row += spell_difference(difference[metric], metric)
+        rows.append(row)
+    return table(["", "PSNR-Y (dB)", "95 % interval", "LPIPS", "95 % interval"], rows)
 
 
 def summary_table(studies: dict[str, Study]) -> str:

@@ -26,6 +26,12 @@ RECIPES = {
     "paper": "the recipe of [Super-Resolution Analysis of Animal Images Based on ESRGAN Model]"
     "(https://doi.org/10.5220/0012804200003885)",
 }
+LIMITS = {
+    "bicubic": "Trained on photos shrunk by bicubic interpolation, without noise or compression: on a photo that was "
+    "blurred, compressed\nor sharpened otherwise it also enlarges those defects.",
+    "camera": "Trained on photos shrunk with blur, noise and JPEG, for photos as they come from phones and the web: it "
+    "smooths\naway some detail of a clean one.",
+}
 FOLDER = "path/to/this/folder"
 PICTURES = {
     "plate.png": "Samples beside bicubic and the truth",
@@ -63,8 +69,7 @@ The tensors have BasicSR's names, so `model.safetensors` also opens in spandrel,
 
 ## Limits
 
-Trained on photos shrunk by bicubic interpolation, without noise or compression: on a photo that was blurred, compressed
-or sharpened otherwise it also enlarges those defects. Detail that the small photo does not have is guessed; do not use
+{limits} Detail that the small photo does not have is guessed; do not use
 the result as evidence of what was there.
 
 ## Papers
@@ -159,6 +164,7 @@ def model_card(facts: Facts) -> ModelCard:
             recipe=RECIPES[type(recipe).__name__.lower()],
             results=_tell_results(facts),
             dashboard=f"\n\n[The curves of this training]({facts.dashboard})" if facts.dashboard else "",
+            limits=LIMITS[recipe.degradation],
             made=_spell_made(metadata.to_dict()),
             segments=_tell_segments(facts),
             settings="\n".join(["| setting | value |", "|---|---|", *settings]),
