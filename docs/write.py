@@ -23,6 +23,7 @@ from esrgan.evaluation.metrics import METRICS  # noqa: E402
 from esrgan.evaluation.plots import draw_differences, draw_plate  # noqa: E402
 from esrgan.evaluation.study import Evaluation, Method, bicubic, read_truth  # noqa: E402
 from esrgan.files import replacing  # noqa: E402
+from esrgan.images.degradation import degrade, seed_of  # noqa: E402
 from esrgan.images.reading import EXAMPLES  # noqa: E402
 from esrgan.images.resize import shrink  # noqa: E402
 from esrgan.page.stage import OPENING, OPENING_PHOTO, OPENING_STAGE  # noqa: E402
@@ -129,20 +130,19 @@ def write_differences(path: Path) -> None:
     draw_differences(Evaluation(list(photos), {way: [s[way] for s in photos.values()] for way in ways}, pairs), path)
 
 
-def write_hero(path: Path, upscaler: Upscaler) -> None:
-    """Parts of example photos at 3 times their size: bicubic, the dogs model, the truth."""
+def write_crops(path: Path, ways: dict[str, Method | None], degradation: str = "bicubic") -> None:
+    """Parts of example photos at 3 times their size, by each way; None is the photo itself."""
     width, height, zoom, gap, head = 128, 84, 3, 6, 26
     corners = {"cat_chelsea.png": (112, 66), "kitten_wool.png": (212, 96), "dog_german_shepherd.png": (322, 66)}
-    ways: dict[str, Method | None] = {"bicubic": bicubic, "this library": upscaler, "the photo itself": None}
     across, down = width * zoom + gap, height * zoom + gap
     plate = Image.new("RGB", (len(ways) * across - gap, head + len(corners) * down - gap), "white")
     for x, way in enumerate(ways):
         place = (x * across + width * zoom / 2, head / 2)
         ImageDraw.Draw(plate).text(place, way, "black", ImageFont.load_default(16), anchor="mm")
     for y, (name, (left, top)) in enumerate(corners.items()):
-        truth = read_truth(EXAMPLES / name)
+        small, truth = degrade(read_truth(EXAMPLES / name), degradation, seed_of(name))
         for x, method in enumerate(ways.values()):
-            part = (method(shrink(truth, 4)) if method else truth).crop((left, top, left + width, top + height))
+            part = (method(small) if method else truth).crop((left, top, left + width, top + height))
             shown = part.resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
             plate.paste(shown, (x * across, head + y * down))
     plate.save(path, "JPEG", quality=85, optimize=True)
@@ -157,8 +157,12 @@ def write_pictures() -> None:
     }
     with replacing(report.STUDY / "plate.png") as path:
         draw_plate({"bicubic": bicubic, **ways}, sorted(EXAMPLES.glob("*.png")), path)
+    texture, camera = ways["dogs:gan"], Upscaler(Generator.from_pretrained("dogs", stage="camera"))
     with replacing(ROOT / "docs" / "pictures" / "plate.jpg") as path:
-        write_hero(path, ways["dogs:gan"])
+        write_crops(path, {"bicubic": bicubic, "this library": texture, "the photo itself": None})
+    with replacing(ROOT / "docs" / "pictures" / "camera.jpg") as path:
+        stages = {"adversarial stage": texture, "camera stage": camera}
+        write_crops(path, {"bicubic": bicubic, **stages, "the photo itself": None}, "camera")
     write_opening()
 
 
