@@ -49,16 +49,16 @@ def card_table(model: str) -> str:
 def camera_table(model: str) -> str:
     """The camera stage of one model beside its adversarial one, on photos shrunk as a camera does, and cleanly."""
     metrics = ("psnr_y", "ssim_y", "lpips")
-    files = {"bicubic": "bicubic", "`model.safetensors`": "gan", "`model.camera.safetensors`": "camera"}
+    ways = {
+        "bicubic": "bicubic",
+        "`model.safetensors`": f"{model}:gan",
+        "`model.camera.safetensors`": f"{model}:camera",
+    }
+    studies = {"with blur, noise, JPEG": report.read_study("camera"), "cleanly": report.read_study("camera-clean")}
     rows = [
-        [
-            kind,
-            name,
-            *(METRICS[m].spell(study["mean"][way if way == "bicubic" else f"{model}:{way}"][m]) for m in metrics),
-        ]
-        for kind, study in (("with blur, noise, JPEG", "camera"), ("cleanly", "camera-clean"))
-        for study in [report.read_study(study)]
-        for name, way in files.items()
+        [kind, name, *(METRICS[m].spell(study["mean"][way][m]) for m in metrics)]
+        for kind, study in studies.items()
+        for name, way in ways.items()
     ]
     return report.table(["50 photos of dogs, shrunk", "weights", *(METRICS[m].label for m in metrics)], rows)
 
