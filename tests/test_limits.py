@@ -14,7 +14,7 @@ from PIL import Image
 from esrgan import Generator, ImageError
 from esrgan.images.photo import Photo
 from esrgan.page.jobs import Model, Step, Studio
-from esrgan.page.limits import PROMPT_PIXELS, Limits, choose_part, fitting, middle, read_part
+from esrgan.page.limits import PROMPT_PIXELS, Limits, choose_part, fitting, middle, read_part, seen_part
 
 SIDES = st.integers(1, 10_000)
 
@@ -75,6 +75,13 @@ def test_parts_are_as_asked_for_or_all_or_the_middle(slow: None) -> None:
     assert choose_part("0,0, 100 ,200", (200, 200), limits) == (0, 0, 100, 200)
     with pytest.raises(ImageError, match=r"200 x 200 pixels are more than the 0\.02 megapixels"):
         choose_part("0, 0, 200, 200", (200, 200), limits)
+
+
+def test_what_is_seen_is_moved_out_to_fours_and_cut_to_its_middle() -> None:
+    assert seen_part("5, 6, 30, 33", (40, 40), 10_000) == (4, 4, 32, 36)
+    assert seen_part("0, 0, 40, 40", (40, 40), 400) == (8, 8, 32, 32)  # 20 x 20 from 10
+    with pytest.raises(ImageError, match="does not lie in the photo"):
+        seen_part("0, 0, 41, 40", (40, 40), 400)
 
 
 def test_a_phones_photo_is_made_smaller_to_compare_and_cut_to_upscale(

@@ -89,6 +89,7 @@ class Work:
         nothing: an answer that says so much and no more.
         verdict: the one of `outputs` that says how far the job is, and how it ended.
         begins: what goes where when a job begins, by the values of its inputs.
+        stays: what of that stays as it is while the same photo is worked on anew.
     """
 
     inputs: Sequence[Component]
@@ -97,6 +98,7 @@ class Work:
     nothing: Callable[[str], Answer]
     verdict: gr.Markdown
     begins: dict[Any, Callable[..., Any]]
+    stays: Sequence[Any] = ()
 
     def expose(
         self,
@@ -127,7 +129,9 @@ class Work:
 
         def begin(*values: Any) -> Answer:
             *job, visit = values
-            return visit.ask(tuple(job), WORKING), *(make(*job) for make in self.begins.values())
+            stays = self.stays if visit.photo == job[0] else ()
+            begun = (gr.skip() if place in stays else make(*job) for place, make in self.begins.items())
+            return visit.ask(tuple(job), WORKING), *begun
 
         def run(visit: Visit) -> Iterator[Answer]:
             yield from visit.follow(self.answers, self.nothing)

@@ -1,7 +1,5 @@
 """What a visitor takes away from a result: a card to share, a short film, a page that opens without a server."""
 
-import base64
-import io
 import json
 import math
 import textwrap
@@ -18,7 +16,7 @@ from ..files import replacing
 from ..images.resize import SCALE
 from .jobs import Figures, Pictures
 from .limits import Box, fitting
-from .stage import HERE, Layer, focus_of
+from .stage import HERE, QUALITY, Layer, data_url, focus_of
 from .wording import spell
 
 WIDTH, MARGIN, CELL, PANE = 1200, 32, 288, 520  # pixels of the card
@@ -26,7 +24,6 @@ INK, FAINT, PAPER, ACCENT = "#1c1917", "#57534e", "#ffffff", "#047857"
 TURNS, PAUSE, TICK = 18, 900, 55  # pictures from one end of the film to the other; milliseconds
 FILM = 640  # pixels a side, at most
 PAGE_PIXELS = 2_000_000  # of each picture in a page
-QUALITY = 92
 WARNING = "Enlarged 4 times by ESRGAN. Added detail is guessed, and proves nothing about an animal."
 
 
@@ -160,13 +157,6 @@ def write_film(frames: Sequence[tuple[Image.Image, int]], path: Path) -> None:
             quality=80,
             method=2,
         )
-
-
-def data_url(picture: Image.Image) -> str:
-    """A picture as an address that holds all of it: WebP of quality 92."""
-    encoded = io.BytesIO()
-    picture.save(encoded, "WEBP", quality=QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 
 def make_page(pictures: Pictures, right: str, told: Told) -> str:

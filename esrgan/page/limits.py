@@ -103,6 +103,24 @@ def choose_part(part: str, size: tuple[int, int], limits: Limits) -> Box:
     return box
 
 
+def seen_part(part: str, size: tuple[int, int], most: int) -> Box:
+    """What is seen of an enlarged photo, or its middle if that is too much, moved out to multiples of 4.
+
+    Args:
+        part: left, top, right, bottom, as for `read_part`.
+        size: of the enlarged photo.
+        most: its pixels that it may have, before it is moved out.
+
+    Raises:
+        ImageError: as for `read_part`.
+    """
+    left, top, right, bottom = read_part(part, size)
+    x, y, end, bottom_end = middle((right - left, bottom - top), most)
+    first = (left + x) // SCALE * SCALE, (top + y) // SCALE * SCALE
+    last = -(-(left + end) // SCALE) * SCALE, -(-(top + bottom_end) // SCALE) * SCALE
+    return *first, *last
+
+
 def spell_seconds(seconds: float) -> str:
     """About how long that is."""
     return f"about {max(1, seconds):.0f} s" if seconds < 100 else f"about {seconds / 60:.0f} min"

@@ -15,18 +15,17 @@ from gradio.components import Component
 from PIL import Image
 
 from ..errors import ImageError
-from ..evaluation.plots import hardest_crop
 from ..evaluation.study import finite
 from ..images.reading import EXAMPLES, write_image
 from ..images.resize import SCALE
 from .controls import FAILED, MODELS, PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import DELETED, failure, refusing, telling
 from .jobs import CLEAN, DAMAGED, MEASURE, Figures, Step, Studio
-from .keepsakes import KINDS, Told, make
-from .limits import Box
+from .keepsakes import KINDS, Told, around, make
+from .limits import seen_part
 from .listeners import heard
 from .saving import ENDINGS, save
-from .stage import address, focus_of, make_stage, opening, stage_value
+from .stage import address, data_url, focus_of, make_stage, opening, stage_value
 from .uploads import let_in, make_folder
 from .wording import (
     DOUBT,
@@ -42,7 +41,8 @@ from .wording import (
 from .zero_gpu import on_gpu
 
 CACHED_RESULTS = 32
-CLOSE = 96
+CLOSE = 96  # pixels a side of the closer look on a card
+PEEKED = 400_000  # pixels of a result, at most, that are shown anew while the dial is moved
 
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
 PART_HINT = "Which part of a large photo: left, top, right, bottom in pixels. Empty: all of it, or as much as is quick."
@@ -62,7 +62,11 @@ DOWNLOAD = """address => {
 
 Photo = dict[str, Any] | None
 Paths = dict[str, str]
-Crops = list[tuple[Image.Image, str]]
+
+SEEN = """(result, seen, ...rest) => {
+    const stage = [...document.querySelectorAll(".stage")].find(stage => stage.offsetParent)
+    return [result, stage?.dataset.seen ?? "", ...rest]
+}"""
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,8 @@ class Result(NamedTuple):
     awaited: tuple[str, ...] = ()
 
     @property
-    def target(self) -> str:
-        """The picture to be clicked on."""
+    def first(self) -> str:
+        """The picture that says where to look first."""
         return self.paths.get("original", self.paths["bicubic"])
 
     def add(self, step: Step, folder: Path, stem: str) -> "Result":
@@ -134,28 +138,6 @@ class Result(NamedTuple):
         awaited = () if step.figures else self.awaited
         figures = step.figures and finite(step.figures)
         return Result(paths, files, step.notes, figures, self.detail, step.damaged, awaited)
-
-
-def around(centre: Sequence[int], size: tuple[int, int]) -> Box:
-    """The square of `CLOSE` pixels around a place, moved inside the picture and to multiples of 4."""
-    left, top = (
-        max(0, min(place - CLOSE // 2, side - CLOSE)) // SCALE * SCALE for place, side in zip(centre, size, strict=True)
-    )
-    return left, top, min(left + CLOSE, size[0]), min(top + CLOSE, size[1])
-
-
-def triple(crop: Image.Image) -> Image.Image:
-    """Each pixel as 3 x 3, to be seen as it is."""
-    return crop.resize((3 * crop.width, 3 * crop.height), Image.Resampling.NEAREST)
-
-
-def place_of(event: gr.EventData) -> tuple[int, int]:
-    """Where a picture was clicked on."""
-    try:
-        x, y = (int(place) for place in event.index)
-    except (AttributeError, TypeError, ValueError, OverflowError):
-        raise failure("A click has a place of two numbers.") from None
-    return x, y
 
 
 class PhotoTab:
@@ -178,7 +160,6 @@ class PhotoTab:
                 with gr.Column(scale=3, min_width=280, elem_classes="result"):
                     self._add_outputs()
         self.result = gr.State(Result())
-        self.box = gr.State(None)
         self._wire_job()
         self._wire_pictures()
 
@@ -226,20 +207,9 @@ class PhotoTab:
             self.rows = gr.Markdown(elem_classes="figures")
             gr.Markdown(explained("What these numbers mean", NUMBERS), elem_classes="footnote")
             with gr.Row():
-                self.target = gr.Image(
-                    label="Click where to look closer",
-                    interactive=False,
-                    format="png",
-                    buttons=[],
-                    min_width=240,
-                    alt_text="Your photo, to be clicked on",
-                )
-                self.closer = gr.Gallery(
-                    label="Closer", columns=2, height=360, format="png", interactive=False, buttons=[], min_width=240
-                )
-            with gr.Row():
                 self.keepsakes = {kind: gr.Button(f"Save {kind}", size="sm", min_width=120) for kind in KINDS}
             self.keepsake = gr.Textbox(visible=False)
+            self.seen = gr.Textbox(visible=False)
             with gr.Accordion("All figures", open=False):
                 self.figures = gr.JSON(label="Figures", show_label=False)
 
@@ -256,7 +226,15 @@ class PhotoTab:
         if self.job.has_parts:  # of which a new photo has none
             part, _, halve, _ = self.settings
             begins |= {part: lambda photo, detail, part, *_: part, halve: lambda *job: job[4]}
-        work = Work(inputs, self.answers, self.outputs, self.nothing, self.verdict, begins)
+        work = Work(
+            inputs,
+            self.answers,
+            self.outputs,
+            self.nothing,
+            self.verdict,
+            begins,
+            [self.stage, self.details, self.result],
+        )
         more = [self.save_as] if self.job.has_parts else []
         work.expose(self._endpoint(), [self.figures, *self.downloads, self.verdict], self.job.description, more)
         visit = gr.State(Visit())
@@ -294,20 +272,19 @@ class PhotoTab:
             show_progress="hidden",
             **MODELS,
         ).failure(lambda: "", None, self.doubt_told, **QUIET)
-        shown = [self.rows, self.stage, self.details, self.target, self.box, self.closer]
+        shown = [self.rows, self.stage, self.details]
         stops = [self.stop.click, self.photo.clear]
         for done in work.wire(triggers, stops, visit):
-            shows = done.success(self.show, [self.result, self.box, visit], shown, trigger_mode="always_last", **PROMPT)
+            shows = done.success(self.show, [self.result, visit], shown, trigger_mode="always_last", **PROMPT)
             self._tell_gone(shows)
         for stop in stops:
             self._tell_gone(stop(self.show_finished, [self.result, visit], self.stage, **PROMPT))
 
     def _wire_pictures(self) -> None:
-        self.photo.change(lambda: None, None, self.box, **QUIET)
         self._tell_gone(self.result.change(self.show_stage, self.result, self.stage, **PROMPT))
         for kind, button in self.keepsakes.items():
             make_it = partial(self.make_keepsake, kind)
-            made = button.click(make_it, [self.result, self.box], self.keepsake, **PROMPT)
+            made = button.click(make_it, [self.result, self.seen], self.keepsake, js=SEEN, **PROMPT)
             made.success(None, self.keepsake, None, js=DOWNLOAD)
             self._tell_gone(made)
         encoding = self.save_as.input(
@@ -315,12 +292,12 @@ class PhotoTab:
         )
         for changed in (self.result.change, encoding.then):
             changed(self.offer, [self.result, self.save_as], [*self.downloads, self.save_told, self.saving], **PROMPT)
-        self._tell_gone(self.target.select(self.look, self.result, [self.box, self.closer], **PROMPT))
         self._tell_gone(
             self.detail.input(
                 self.peek,
-                [self.result, self.box, self.detail],
-                self.closer,
+                [self.result, self.seen, self.detail],
+                self.stage,
+                js=SEEN,
                 preprocess=False,
                 trigger_mode="always_last",
                 concurrency_id="peek",
@@ -487,23 +464,19 @@ class PhotoTab:
         if not visit.photo or visit.job == (visit.photo, *settings):
             raise gr.Error(visible=False, print_exception=False)
 
-    def show(self, result: Result, box: Box | None, visit: Visit) -> Any:
-        """What belongs to a finished job: table, stage, and a closer look."""
+    def show(self, result: Result, visit: Visit) -> Any:
+        """What belongs to a finished job; of one that was stopped, the pictures that there are."""
         if result.figures is None:
-            return gr.skip(), self.show_finished(result, visit), *[gr.skip()] * 4
-        if box is None:
-            with refusing(), Image.open(result.target) as image:
-                hardest = hardest_crop(image.convert("RGB"), CLOSE)
-                box = around([(hardest[i] + hardest[i + 2]) // 2 for i in (0, 1)], image.size)
+            return gr.skip(), self.show_finished(result, visit), gr.skip()
         table = self.job.tell(result.figures)[1]
         if self.studio.has_dial:
             table = f"With detail at {result.detail:g}:\n\n{table}"
-        crops = [(crop, label(way)) for way, crop in self.close_up(result, box).items()]
-        return table, self.show_stage(result), gr.Column(visible=True), result.target, box, crops
+        return table, gr.skip(), gr.Column(visible=True)  # the stage follows the result by itself
 
     def show_finished(self, result: Result, visit: Visit) -> Any:
         """The pictures there are, when no more will come: unless a job goes on, which shows its own."""
-        return gr.skip() if visit.job else self.show_stage(result._replace(awaited=()))
+        shown = None if visit.job else self.show_stage(result._replace(awaited=()))
+        return gr.skip() if visit.job else shown  # another may have begun meanwhile
 
     def show_stage(self, result: Result) -> dict[str, Any] | None:
         """The pictures there are, and which are still to come."""
@@ -513,7 +486,7 @@ class PhotoTab:
             return None
         if not all(Path(path).exists() for path in pictures.values()):
             raise failure(DELETED)
-        with refusing(), Image.open(result.target) as image:
+        with refusing(), Image.open(result.first) as image:
             focus = focus_of(image)
         right = "doubt" if "doubt" in pictures else [way for way in self.studio.ways if way in labels][-1]
         return stage_value(pictures, labels, focus=focus, left="bicubic", right=right)
@@ -532,9 +505,9 @@ class PhotoTab:
         done = "doubt" in found.paths
         yield (DOUBT, result._replace(paths=found.paths)) if done else ("", gr.skip())
 
-    def make_keepsake(self, kind: str, result: Result, box: Box | None) -> Any:
-        """The address of what can be taken away, made on demand."""
-        if result.figures is None or box is None:
+    def make_keepsake(self, kind: str, result: Result, seen: str) -> Any:
+        """The address of what can be taken away, made on demand, with a closer look at the middle of what is seen."""
+        if result.figures is None or not seen:
             return gr.skip()
         told, table = self.job.tell(result.figures)
         headline, sentence = told.removeprefix("## ").split("\n", 1)
@@ -543,32 +516,19 @@ class PhotoTab:
         words = Told(headline, sentence, rows, self.labels, result.figures)
         ways = [way for way in self.studio.ways if way in result.paths]
         with refusing():
+            with Image.open(result.first) as image:
+                left, top, right, bottom = seen_part(seen, image.size, image.width * image.height)
+                centre = (left + right) // 2 // SCALE * SCALE, (top + bottom) // 2 // SCALE * SCALE
+                box = around(centre, image.size, (CLOSE, CLOSE))
             return address(make(kind, result.paths, ways, box, words))
 
-    def close_up(self, result: Result, box: Box) -> dict[str, Image.Image]:
-        """What all ways make of a part of the photo."""
-        found = {}
-        for way in ("original", *self.studio.ways):
-            if path := result.paths.get(way):
-                with refusing(), Image.open(path) as image:
-                    found[way] = triple(image.crop(box))
-        return found
-
-    def look(self, result: Result, event: gr.EventData) -> Any:
-        """A closer look at where the photo was clicked on."""
-        if "bicubic" not in result.paths:
-            return gr.skip()
-        with refusing(), Image.open(result.paths["bicubic"]) as image:
-            box = around(place_of(event), image.size)
-        return box, [(crop, label(way)) for way, crop in self.close_up(result, box).items()]
-
-    def peek(self, result: Result, box: Box | None, detail: float) -> Crops:
-        """The models' crops at another detail, at once; the whole photo follows."""
+    def peek(self, result: Result, seen: str, detail: float) -> Any:
+        """What is seen of the models' results at another detail, at once; the whole photo follows."""
         check_detail(detail)
-        if box is None or "small" not in result.paths:
-            return []
+        if "small" not in result.paths or not seen:
+            return gr.skip()
         with refusing(), Image.open(result.paths["small"]) as small:
-            new = self.look_closer(small.convert("RGB"), box, detail, result.damaged)
-        crops = self.close_up(result, box)
-        crops |= {way: triple(crop) for way, crop in new.items() if way in crops}
-        return [(crop, label(way)) for way, crop in crops.items()]
+            box = seen_part(seen, (SCALE * small.width, SCALE * small.height), PEEKED)
+            pictures = self.look_closer(small.convert("RGB"), box, detail, result.damaged)
+        urls = {way: data_url(picture) for way, picture in pictures.items() if way in result.paths}
+        return (self.show_stage(result) or {}) | {"patch": {"box": list(box), "urls": urls}}

@@ -1,9 +1,11 @@
 // The stage: pictures of one size under one zoom and one pan. `props.value` is
-// {layers: [{name, label, url, pending}], size: [width, height], focus: [x, y], left, right}; places are pixels of the pictures.
+// {layers: [{name, label, url, pending}], size: [width, height], focus: [x, y], left, right}, and perhaps
+// patch: {box: [left, top, right, bottom], urls: {name: url}}, newer parts of pictures; places are pixels of the pictures.
+// What is seen of them is told in `data-seen`.
 const stage = element.querySelector(".stage"), views = stage.querySelector(".views"), choices = stage.querySelector(".choices");
 const output = stage.querySelector("output"), buttons = Object.fromEntries([...stage.querySelectorAll("[data-do]")].map(b => [b.dataset.do, b]));
 const LARGEST = 16, STEP = 1.5, view = {x: 0, y: 0, scale: 1, split: 0.5, mode: "wipe", left: 0, right: 0, held: false, key: ""};
-let layers = [], size = [1, 1], shown = [];
+let layers = [], size = [1, 1], shown = [], patch = null;
 const exact = () => 1 / (window.devicePixelRatio || 1);
 const room = () => shown.length ? [shown[0].clientWidth || 1, shown[0].clientHeight || 1] : [views.clientWidth || 1, views.clientHeight || 1];
 const fit = () => Math.min(room()[0] / size[0], room()[1] / size[1], exact() * LARGEST);
@@ -25,6 +27,7 @@ function build() {
         return pane;
     }));
     shown = [...views.children];
+    lay();
     if (!side) {
         const handle = document.createElement("div");
         handle.className = "handle"; handle.tabIndex = 0; handle.setAttribute("role", "slider"); handle.setAttribute("aria-label", "Where the two pictures meet");
@@ -44,6 +47,18 @@ function build() {
     draw();
 }
 
+function lay() {
+    for (const pane of shown) {
+        pane.querySelector(".patch")?.remove();
+        const url = patch?.urls[layers[pane.dataset.index].name];
+        if (!url) continue;
+        const part = document.createElement("img"), [left, top, right, bottom] = patch.box;
+        part.className = "patch"; part.src = url; part.alt = ""; part.draggable = false;
+        part.style.width = `${right - left}px`; part.style.height = `${bottom - top}px`;
+        pane.querySelector("img").after(part);
+    }
+}
+
 function draw() {
     if (!layers.length) return;
     const [width, height] = room(), least = Math.min(fit(), exact());
@@ -55,6 +70,11 @@ function draw() {
     shown.forEach((pane, place) => {
         const image = pane.querySelector("img");
         image.style.transform = `translate(${left}px, ${top}px) scale(${view.scale})`;
+        const part = pane.querySelector(".patch");
+        if (part) {
+            part.style.transform = `translate(${left + patch.box[0] * view.scale}px, ${top + patch.box[1] * view.scale}px) scale(${view.scale})`;
+            part.style.visibility = view.held ? "hidden" : "inherit";
+        }
         pane.classList.toggle("pixels", view.scale >= exact());
         if (view.mode === "wipe" && place === 1) pane.style.clipPath = `inset(0 0 0 ${100 * view.split}%)`;
         if (view.mode === "wipe") pane.style.visibility = view.held && place === 1 ? "hidden" : "visible";
@@ -70,6 +90,8 @@ function draw() {
     overview.hidden = !zoomed; views.classList.toggle("zoomed", zoomed);
     frame.style.left = `${clamp(view.x - half[0], 0, size[0]) / part}px`; frame.style.top = `${clamp(view.y - half[1], 0, size[1]) / part}px`;
     frame.style.width = `${Math.min(2 * half[0], size[0]) / part}px`; frame.style.height = `${Math.min(2 * half[1], size[1]) / part}px`;
+    const seen = [0, 1].map(i => [view.x, view.y][i] - half[i]).concat([0, 1].map(i => [view.x, view.y][i] + half[i]));
+    stage.dataset.seen = seen.map((side, i) => Math.round(clamp(side, 0, size[i % 2]))).join(", ");
     output.textContent = `${Math.round(100 * view.scale / exact())} %`;
     for (const button of choices.children) button.setAttribute("aria-pressed", Number(button.dataset.layer) === view.right);
     buttons.wipe.setAttribute("aria-pressed", view.mode === "wipe"); buttons.side.setAttribute("aria-pressed", view.mode === "side");
@@ -154,14 +176,17 @@ views.addEventListener("dblclick", event => zoom(view.scale > exact() * 1.01 ? e
 function update() {
     const value = props.value;
     stage.classList.toggle("empty", !value?.layers?.length);
-    if (!value?.layers?.length) { layers = []; return; }
-    const other = view.key !== value.key; view.key = value.key;
-    layers = value.layers; size = value.size;
+    if (!value?.layers?.length) { layers = []; patch = null; view.key = ""; return; }
+    const other = view.key !== value.key, before = JSON.stringify(layers), old = other ? [] : layers; view.key = value.key;
+    layers = value.layers.map(layer => layer.pending ? {...layer, url: old.find(one => one.name === layer.name)?.url ?? layer.url} : layer);
+    size = value.size;
+    patch = value.patch ?? (!other && layers.some(layer => layer.pending) ? patch : null);
     const index = name => Math.max(0, layers.findIndex(layer => layer.name === name));
     if (other) { view.left = index(value.left); view.held = false; }
     if (other || view.asked !== value.right) view.right = index(value.right);
     view.asked = value.right;
     view.left = Math.min(view.left, layers.length - 1); view.right = Math.min(view.right, layers.length - 1);
+    if (value.patch && before === JSON.stringify(layers)) { lay(); draw(); return; }
     build();
     if (other) {
         const [width, height] = room(), covering = Math.max(width / size[0], height / size[1]) / exact();

@@ -1,6 +1,8 @@
 """The stage: pictures of one size, compared under one zoom and one pan. What is seen and done is in `stage.js`."""
 
+from base64 import b64encode
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -13,6 +15,7 @@ from ..evaluation.metrics import luma
 HERE = Path(__file__).parent
 OPENING = HERE / "opening"  # written by docs/write.py
 OPENING_PHOTO, OPENING_STAGE = "raccoon_face.png", 0.8
+QUALITY = 92  # of WebP, where a picture is inside its address
 WINDOW = 160  # pixels a side of what is looked for
 
 
@@ -34,6 +37,13 @@ def make_stage(value: dict[str, Any] | None = None) -> gr.HTML:
 def address(path: str | Path) -> str:
     """Where the page serves a file."""
     return f"gradio_api/file={path}"
+
+
+def data_url(picture: Image.Image) -> str:
+    """A picture inside its address, as WebP with hardly a loss."""
+    file = BytesIO()
+    picture.save(file, "WEBP", quality=QUALITY)
+    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode()}"
 
 
 def stage_value(
@@ -58,7 +68,7 @@ def stage_value(
         Layer(name=name, label=label, url=address(pictures.get(name, instead)), pending=name not in pictures)
         for name, label in labels.items()
     ]
-    key = str(Path(next(iter(pictures.values()))).parent)
+    key = f"{Path(next(iter(pictures.values()))).name} {size}"  # what is shown anew under the same is seen as before
     return {"layers": layers, "size": list(size), "focus": list(focus), "left": left, "right": right, "key": key}
 
 
