@@ -553,12 +553,12 @@ def test_stop_leaves_a_finished_result_alone(visitor: Visitor, photo: Path) -> N
 def test_what_was_deleted_meanwhile_is_told_in_one_sentence(server: Server, visitor: Visitor, photo: Path) -> None:
     visitor.upload(photo)
     visitor.verdict(" wins ")
-    target = visitor.loaded("img[alt='Your photo, to be clicked on']")
+    visitor.table()
     for path in (server.folder / "served").rglob("My*cat*"):
         path.unlink()
 
     told = visitor.tab.locator(".verdict").get_by_text("are deleted after an hour; choose the photo again.")
-    target.click()
+    visitor.tab.get_by_role("button", name="Save card").click()
     visitor.verdict("No result")
     told.wait_for()
     visitor.tab.get_by_role("button", name="Compare").click()
