@@ -58,6 +58,7 @@ DOWNLOAD = """address => {
     link.href = address
     link.download = address.split("/").pop()
     link.click()
+    return [address]
 }"""
 
 Photo = dict[str, Any] | None
@@ -285,7 +286,9 @@ class PhotoTab:
         for kind, button in self.keepsakes.items():
             make_it = partial(self.make_keepsake, kind)
             made = button.click(make_it, [self.result, self.seen], self.keepsake, js=SEEN, **PROMPT)
-            made.success(None, self.keepsake, None, js=DOWNLOAD)
+            made.success(
+                lambda address: None, self.keepsake, None, js=DOWNLOAD, **QUIET
+            )  # none is no function to Gradio
             self._tell_gone(made)
         encoding = self.save_as.input(
             lambda: [gr.DownloadButton(interactive=False) for _ in self.downloads], None, self.downloads, **QUIET
