@@ -102,7 +102,7 @@ class Visitor:
         return self.page.evaluate(
             """() => {
                 const shown = [...document.querySelectorAll("h1, h2, p, table, button, input, img")]
-                const seen = shown.filter(e => e.checkVisibility() && !e.closest(".pane"))
+                const seen = shown.filter(e => e.checkVisibility() && !e.closest(".pane, .visually-hidden"))
                 const edges = seen.map(e => e.getBoundingClientRect().right)
                 return Math.max(document.documentElement.scrollWidth, ...edges) - window.innerWidth
             }"""
