@@ -113,7 +113,7 @@ def test_who_waits_sees_the_place_in_the_queue_and_a_removed_photo_stops_its_job
     visitor.tab.get_by_text("tiles, about").wait_for()
     other = Visitor(visitor.page.context.browser.new_page(), server.url)
     other.upload(photo)
-    other.tab.get_by_text("queue: 1/1").wait_for()
+    other.tab.get_by_text("queue: 1/1").first.wait_for()
     visitor.tab.get_by_label("Remove Image").click()
     visitor.verdict("Stopped")
     other.verdict(" wins ")
