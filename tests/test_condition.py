@@ -104,3 +104,11 @@ def test_a_halved_photo_has_half_the_pixels_and_the_same_colours(dtype: type) ->
     assert half.alpha is not None
     assert np.array_equal(half.alpha, np.full((4, 6), peak // 3, dtype))
     assert half.jpeg_quality is None
+
+
+def test_of_a_large_photo_the_middle_is_measured() -> None:
+    noisy = np.full((1400, 1300, 3), 128, np.uint8)
+    noisy[188:1212, 138:1162] += np.random.default_rng(0).integers(0, 21, (1024, 1024, 1), np.uint8)
+    middle = Photo(noisy[188:1212, 138:1162]).condition()
+    assert Photo(noisy).condition() == middle
+    assert middle.noise > 3

@@ -281,7 +281,7 @@ class Studio:
         box = choose_part(part, size, self.limits)
         check_size((box[2] - box[0], box[3] - box[1]), path.name)
         if box != (0, 0, *size):
-            photo = cut(photo, box)
+            photo = photo.cropped(box)
             notes += (self._tell_part(box, size),)
         source = photo.rgb()
         has_more = photo.bits == 16 or photo.alpha is not None
@@ -428,13 +428,6 @@ class Studio:
             whole = f"at most {self.limits.most / 1e6:g} megapixels at once"
         part = ", ".join(map(str, box))
         return f"This is the part {part} of your photo of {spell_size(size)}; ask for another: {whole}."
-
-
-def cut(photo: Photo, box: Box) -> Photo:
-    """A part of a photo."""
-    place = np.s_[box[1] : box[3], box[0] : box[2]]
-    alpha = None if photo.alpha is None else photo.alpha[place]
-    return replace(photo, colour=photo.colour[place], alpha=alpha)
 
 
 def tell_conversion(photo: Photo) -> tuple[str, ...]:
