@@ -36,31 +36,29 @@ FILES = {"model.psnr.safetensors": "psnr", "model.safetensors": "gan"}
 
 def card_table(model: str) -> str:
     """Both stages of one model and bicubic, on each kind of photo."""
-    metrics = ("psnr_y", "ssim_y", "lpips")
     ways = {"bicubic": "bicubic", **{f"`{file}`": f"{model}:{stage}" for file, stage in FILES.items()}}
-    rows = [
-        [f"{report.count(study)} {kind}", name, *(METRICS[m].spell(study["mean"][way][m]) for m in metrics)]
-        for kind, study in STUDIES.items()
-        for name, way in ways.items()
-    ]
-    return report.table(["measured on", "weights", *(METRICS[metric].label for metric in metrics)], rows)
+    return weights_table(
+        "measured on", {f"{report.count(study)} {kind}": study for kind, study in STUDIES.items()}, ways
+    )
 
 
 def camera_table(model: str) -> str:
     """The camera stage of one model beside its adversarial one, on photos shrunk as a camera does, and cleanly."""
-    metrics = ("psnr_y", "ssim_y", "lpips")
-    ways = {
-        "bicubic": "bicubic",
-        "`model.safetensors`": f"{model}:gan",
-        "`model.camera.safetensors`": f"{model}:camera",
-    }
+    files = {"model.safetensors": "gan", "model.camera.safetensors": "camera"}
+    ways = {"bicubic": "bicubic", **{f"`{file}`": f"{model}:{stage}" for file, stage in files.items()}}
     studies = {"with blur, noise, JPEG": report.read_study("camera"), "cleanly": report.read_study("camera-clean")}
+    return weights_table("50 photos of dogs, shrunk", studies, ways)
+
+
+def weights_table(head: str, studies: dict[str, report.Study], ways: dict[str, str]) -> str:
+    """The most important metrics of each way on the photos of each study."""
+    metrics = ("psnr_y", "ssim_y", "lpips")
     rows = [
-        [kind, name, *(METRICS[m].spell(study["mean"][way][m]) for m in metrics)]
+        [kind, name, *(METRICS[metric].spell(study["mean"][way][metric]) for metric in metrics)]
         for kind, study in studies.items()
         for name, way in ways.items()
     ]
-    return report.table(["50 photos of dogs, shrunk", "weights", *(METRICS[m].label for m in metrics)], rows)
+    return report.table([head, "weights", *(METRICS[metric].label for metric in metrics)], rows)
 
 
 def blocks() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -259,7 +259,7 @@ class Studio:
             ImageError: the photo or the part cannot be used.
         """
         started = time.monotonic()
-        models = self.models if names is None else {name: self.models[name] for name in self.models if name in names}
+        models = self._chosen(names)
         if not models:
             raise ImageError(f"Choose a model: {', '.join(self.models)}.")
         photo = open_photo(path, path.name)
@@ -334,7 +334,14 @@ class Studio:
                 yield Step((i + done / count) / len(ends), f"{name.capitalize()} at detail {detail}")
         yield Step(1, "done", doubt=draw_doubt(results))
 
-    def peek(self, small: Image.Image, box: Box, detail: float, damaged: bool = False) -> Pictures:
+    def peek(
+        self,
+        small: Image.Image,
+        box: Box,
+        detail: float,
+        damaged: bool = False,
+        names: Collection[str] | None = None,
+    ) -> Pictures:
         """A part of a photo by each model: a look at another detail before all of it is computed.
 
         Args:
@@ -342,10 +349,11 @@ class Studio:
             box: left, top, right, bottom of the part in the enlarged photo, multiples of 4 pixels.
             detail: as for `compare`.
             damaged: as of `Step`.
+            names: of the models; by default all.
         """
         found = {}
         left, top, right, bottom = (side // SCALE for side in box)
-        for name, model in self.models.items():
+        for name, model in self._chosen(names).items():
             upscaler = model.suited(detail, damaged=damaged)
             x, y = max(left - upscaler.overlap, 0), max(top - upscaler.overlap, 0)
             read = small.crop(
@@ -411,6 +419,9 @@ class Studio:
     def _expect(self, pixels: int, models: Mapping[str, Model]) -> float | None:
         share = len(models) / len(self.models)
         return pixels * self.limits.pace * share if self.limits.is_measured else None
+
+    def _chosen(self, names: Collection[str] | None) -> Mapping[str, Model]:
+        return self.models if names is None else {name: self.models[name] for name in self.models if name in names}
 
     def _tell_stage(self, damaged: bool) -> tuple[str, ...]:
         if not damaged:

@@ -286,9 +286,8 @@ class PhotoTab:
         for kind, button in self.keepsakes.items():
             make_it = partial(self.make_keepsake, kind)
             made = button.click(make_it, [self.result, self.seen], self.keepsake, js=SEEN, **PROMPT)
-            made.success(
-                lambda address: None, self.keepsake, None, js=DOWNLOAD, **QUIET
-            )  # none is no function to Gradio
+            # With a function, as Gradio answers a call of an event that has none with a traceback.
+            made.success(lambda address: None, self.keepsake, None, js=DOWNLOAD, **QUIET)
             self._tell_gone(made)
         encoding = self.save_as.input(
             lambda: [gr.DownloadButton(interactive=False) for _ in self.downloads], None, self.downloads, **QUIET
@@ -532,6 +531,6 @@ class PhotoTab:
             return gr.skip()
         with refusing(), Image.open(result.paths["small"]) as small:
             box = seen_part(seen, (SCALE * small.width, SCALE * small.height), PEEKED)
-            pictures = self.look_closer(small.convert("RGB"), box, detail, result.damaged)
-        urls = {way: data_url(picture) for way, picture in pictures.items() if way in result.paths}
+            pictures = self.look_closer(small.convert("RGB"), box, detail, result.damaged, [*result.paths])
+        urls = {way: data_url(picture) for way, picture in pictures.items()}
         return (self.show_stage(result) or {}) | {"patch": {"box": list(box), "urls": urls}}
