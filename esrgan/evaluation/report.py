@@ -3,7 +3,7 @@
 A study is what `Evaluation.json` gives, in `esrgan/study`: `dogs.json` and `others.json` for the bundled weights on
 photos of dogs and of other animals, `examples.json` on the photos that come with the library, `paper.json` for the
 recipe of the paper (without the photos' own scores), `camera.json` and `camera-clean.json` for the camera stage on
-photos of dogs that were shrunk as a camera does, and cleanly.
+photos of dogs that were shrunk as a camera does, and cleanly, `recipes.json` for what options change in a training.
 """
 
 import json
@@ -93,6 +93,19 @@ def pairs_table(study: Study) -> str:
             row += spell_difference(difference[metric], metric)
         rows.append(row)
     return table(["", "PSNR-Y (dB)", "95 % interval", "LPIPS", "95 % interval"], rows)
+
+
+def recipes_table(study: Study) -> str:
+    """Each recipe's PSNR-Y and LPIPS, and what it changes of those of `esrgan`, with the 95 % interval over photos."""
+    rows = []
+    for way, mean in study["mean"].items():
+        difference = study["difference"].get(f"{way}_minus_esrgan")
+        row = [f"`{way}`" if way.startswith("--") else way]
+        for metric in ("psnr_y", "lpips"):
+            change = "{} ({})".format(*spell_difference(difference[metric], metric)) if difference else ""
+            row += [METRICS[metric].spell(mean[metric]), change]
+        rows.append(row)
+    return table([f"{count(study)} photos", "PSNR-Y (dB)", "change", "LPIPS", "change"], rows)
 
 
 def summary_table(studies: dict[str, Study]) -> str:
