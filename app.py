@@ -101,6 +101,7 @@ CSS = """
     .figures table {font-size: 0.85em}
     .figures table :is(th, td) {padding: 6px 3px !important; word-break: normal !important}
     .figures td + td {white-space: normal !important}
+    .result:has(.views img[src*="/opening/"]) {order: -1}  /* what nobody had to ask for comes first */
 }
 .footnote p {font-size: 0.9em}
 .verdict, .verdict [data-testid="status-tracker"] {overflow: visible !important}

@@ -52,7 +52,7 @@ class Visitor:
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.goto(url)
-        page.get_by_role("heading", name="Your result appears here").wait_for()
+        page.get_by_role("heading", name="A small photo, and what a model makes of it").wait_for()
 
     @property
     def tab(self) -> "sync_api.Locator":
@@ -206,11 +206,12 @@ def test_the_dial_changes_the_result_and_the_map_shows_who_is_closer(
     first = visitor.table()
     visitor.tab.get_by_label("number input for Detail").fill("1")
     visitor.tab.get_by_role("button", name="Compare").click()
-    visitor.verdict("Working on it")
-    visitor.verdict(" wins ")
     truth = read_truth(photo)
     mixed, dogs = (server.models[name].at(1)(shrink(truth, 4)) for name in ("mixed", "dogs"))
-    assert visitor.table()[2][1] == METRICS["psnr_y"].spell(compare(dogs, truth)["psnr_y"]) != first[2][1]
+    expected = METRICS["psnr_y"].spell(compare(dogs, truth)["psnr_y"])
+    assert expected != first[2][1]
+    visitor.tab.get_by_role("cell", name=expected, exact=True).wait_for()
+    assert visitor.table()[2][1] == expected
     assert np.array_equal(visitor.pictures("map")[0], np.asarray(draw_winner(mixed, dogs, truth)))
 
 
@@ -339,16 +340,24 @@ def test_a_bad_file_and_no_file_get_a_message_and_the_page_goes_on(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(
+def test_a_phone_shows_a_comparison_first_and_needs_no_sideways_scrolling(
     browser: "sync_api.Browser", server: Server, photo: Path, scheme: str
 ) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
     visitor = Visitor(context.new_page(), server.url)
     assert visitor.overflow() <= 0
+    opening, drop = visitor.tab.locator(".views"), visitor.tab.locator(".drop")
+    first = opening.bounding_box()
+    assert first
+    assert first["y"] + first["height"] / 2 < 844, "half of the comparison is seen before anyone scrolls"
     visitor.upload(photo)
     visitor.verdict(" wins ")
     visitor.pictures("bicubic", "dogs")
     assert visitor.overflow() <= 0
+    above, below = drop.bounding_box(), opening.bounding_box()
+    assert above
+    assert below
+    assert above["y"] < below["y"], "a result comes after the photo that it is of"
     lines = """cell => {
         const range = document.createRange()
         range.selectNodeContents(cell)

@@ -45,6 +45,8 @@ CLOSE = 96  # pixels a side of the closer look on a card
 PEEKED = 400_000  # pixels of a result, at most, that are shown anew while the dial is moved
 
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
+SHOWN_FIRST = """## A small photo, and what a model makes of it
+Drag the handle. Then click an animal, or drop a photo of your own."""
 PART_HINT = "Which part of a large photo: left, top, right, bottom in pixels. Empty: all of it, or as much as is quick."
 NEW_PHOTO = (
     f"(photo, detail, part, condition, halve, ...rest) => ({SCROLL})(photo, detail, '', condition, false, ...rest)"
@@ -189,8 +191,9 @@ class PhotoTab:
         self.examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), self.photo, label="Or click an animal")
 
     def _add_outputs(self) -> None:
-        self.verdict = gr.Markdown(WAITING, label="Verdict", elem_classes="verdict")
-        self.stage = make_stage(opening(self.labels) if "original" in self.labels else None)
+        first = opening(self.labels) if "original" in self.labels else None
+        self.verdict = gr.Markdown(SHOWN_FIRST if first else WAITING, label="Verdict", elem_classes="verdict")
+        self.stage = make_stage(first)
         with gr.Column(visible=False) as self.saving:
             with gr.Row():
                 self.downloads = [

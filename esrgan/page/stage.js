@@ -41,7 +41,7 @@ function build() {
     choices.replaceChildren(...layers.map((layer, index) => {
         const button = document.createElement("button");
         button.type = "button"; button.textContent = layer.label; button.dataset.layer = index;
-        button.setAttribute("aria-keyshortcuts", index + 1); button.style.marginRight = "6px";
+        button.setAttribute("aria-keyshortcuts", index + 1);
         return button;
     }));
     draw();
