@@ -1,6 +1,7 @@
 """The recipes say what the paper says, every number has a source, and the command line reaches each."""
 
 import dataclasses
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
@@ -10,7 +11,7 @@ import pytest
 import train
 from esrgan.training.datasets import spread
 from esrgan.training.options import Options
-from esrgan.training.recipes import RECIPES, Esrgan, Paper
+from esrgan.training.recipes import PROBABILITIES, RECIPES, Esrgan, Paper
 from esrgan.training.records import RECORD, Record, describe
 
 
@@ -36,6 +37,7 @@ def test_every_field_can_be_set_from_the_command_line(name) -> None:
     for field in dataclasses.fields(RECIPES[name]):
         choices = field.metadata["choices"]
         value = choices[-1] if choices else 64 if field.name == "crop_size" else field.default + 1
+        value = 0.25 if field.name in PROBABILITIES else value
         more = ["--gradient_penalty_weight", "3"] if value == "wgan-gp" else []
         _, recipe = train.parse([*start, f"--{field.name}", str(value), *more])
         assert getattr(recipe, field.name) == value
@@ -81,7 +83,11 @@ def test_options_that_cannot_be_had_are_refused_in_a_sentence(
         ({"crop_size": 100}, "multiple of 32"),
         ({"adversarial": "hinge"}, "choose from ragan, wgan-gp"),
         ({"adversarial": "wgan-gp"}, "gradient_penalty_weight"),
-        ({"learning_rate": -1.0}, "must not be negative"),
+        ({"learning_rate": -1.0}, "must be a number from 0 on"),
+        ({"learning_rate": math.nan}, "must be a number from 0 on"),
+        ({"pixel_weight": math.inf}, "must be a number from 0 on"),
+        ({"rotation": 1.5}, "must be from 0 to 1"),
+        ({"seed": 2**32 - 1}, "must be from 0 to 4294967294"),  # the second stage's is one more
         ({"num_blocks": 101}, "must be from 1 to 100"),  # what could not be loaded again
     ],
 )

@@ -1,6 +1,7 @@
 """What `--recipe paper` and `--recipe esrgan` mean: every setting of a training, with the source of its number."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ PERCEPTUAL_LAYERS = ("conv5_4", "every-level", "shallow")
 AUGMENTATION = ("none", "color", "cutout", "color,cutout")
 DISCRIMINATOR_INPUT = ("pixels", "high-bands")
 TRAINED_DEGRADATIONS = ("bicubic", "camera")
+PROBABILITIES = ("horizontal_flip", "rotation", "ema_decay")
+LARGEST_SEED = 2**32 - 2  # of NumPy's, less one for the second stage
 
 
 def setting(value: Any, meaning: str, source: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -110,8 +113,12 @@ class Esrgan:
             value = getattr(self, field.name)
             if field.metadata["choices"] and value not in field.metadata["choices"]:
                 raise ValueError(f"{field.name} {value}: choose from {', '.join(field.metadata['choices'])}")
-            if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{field.name} {value}: must not be negative")
+            if isinstance(value, int | float) and not 0 <= value < math.inf:  # nor NaN
+                raise ValueError(f"{field.name} {value}: must be a number from 0 on")
+            if field.name in PROBABILITIES and value > 1:
+                raise ValueError(f"{field.name} {value}: must be from 0 to 1")
+            if field.name == "seed" and value > LARGEST_SEED:
+                raise ValueError(f"{field.name} {value}: must be from 0 to {LARGEST_SEED}")
             if field.name in LARGEST and not 1 <= value <= LARGEST[field.name]:
                 raise ValueError(f"{field.name} {value}: must be from 1 to {LARGEST[field.name]}")
             if field.name == "train_batch_size" and value < 1:
