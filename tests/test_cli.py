@@ -143,10 +143,12 @@ def test_two_processes_share_the_photos_and_a_bad_one_stops_neither(photos, mode
         (["upscale", "PHOTOS", "-o", "PHOTOS", "--overwrite"], "is a photo itself, and would be lost"),
         (["upscale", "PHOTO", "-o", "out", "--quality", "50"], "PNG is lossless"),
         (["convert", "MISSING", "out"], "missing: no such file."),
+        (["convert", "EMPTY", "out"], "empty: is a folder; give a file in it."),
         (["convert", "PHOTO", "out"], "not a file of tensors alone"),
         (["export", "--onnx", "one.onnx", "--model", "nonesuch"], "nonesuch: no such model"),
         (["evaluate", "--data", "EMPTY"], "no images in this folder"),
         (["evaluate", "--data", "MISSING"], "no such file or folder"),
+        (["evaluate", "--data", "PHOTO", "--save_inputs", "PHOTO"], "cat.png is no folder."),
         (["evaluate", "--data", "PHOTO", "--models", "EMPTY"], "no config.json in this folder"),
         (["evaluate", "--data", "PHOTO", "--difference", "mixed", "cats"], "--difference cats: not among --models"),
     ],
@@ -165,6 +167,14 @@ def test_what_cannot_be_done_is_one_sentence_and_a_status(arguments, message, ph
     assert main([str(names.get(argument, argument)) for argument in arguments]) == 1
     assert message in caplog.messages[-1]
     assert "\n" not in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("option", ["evaluate --data=x --max_samples", "study --test=a=x --output=x --seeds"])
+@pytest.mark.parametrize("count", ["0", "-1", "x"])
+def test_a_count_is_a_whole_number_from_1_on(option, count, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(f"{option}={count}".split())
+    assert f"{count}: must be a whole number from 1 on" in capsys.readouterr().err
 
 
 def test_evaluate_prints_the_table_and_writes_the_figures(photos, model, tmp_path) -> None:

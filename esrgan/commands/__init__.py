@@ -24,3 +24,10 @@ class AddModel(argparse.Action):
         if name in models:
             raise argparse.ArgumentError(self, f"{text}: there is a model called {name} already; give another name")
         setattr(namespace, self.dest, {**models, name: source})
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
+    return int(text)

@@ -11,6 +11,7 @@ from ..errors import WeightsError
 from ..files import check_file, replacing
 from ..images.degradation import DEGRADATIONS, degrade, seed_of
 from ..models.source import MODEL, readable, split_label
+from . import at_least_one
 
 PLATE_ROWS = 6
 OUTPUTS = ("table.md", "scores.json", "differences.png", "plate.png")
@@ -39,7 +40,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         help="two of bicubic and the models, for the difference of the second to the first; repeatable (default: the "
         "last two)",
     )
-    parser.add_argument("--max_samples", type=int, metavar="N", help="measure the first N photos only")
+    parser.add_argument("--max_samples", type=at_least_one, metavar="N", help="measure the first N photos only")
     parser.add_argument(
         "--foreground",
         type=Path,
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
     for name in OUTPUTS if options.output else ():
         check_file(options.output / name)
-    paths = find_images(options.data)[: options.max_samples or None]
+    paths = find_images(options.data)[: options.max_samples]
     models: dict[str, str] = {}
     for name, source in map(split_label, options.models):
         if name == "bicubic" or models.setdefault(name, source) != source:
@@ -109,6 +110,4 @@ def save_inputs(paths: Sequence[Path], degradation: str, folder: Path) -> None:
     root = Path(os.path.commonpath([path.parent for path in paths]))
     for path in paths:
         small, _ = degrade(read_truth(path), degradation, seed_of(path.name))
-        place = folder / path.relative_to(root).parent / f"{path.name}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_image(small, place)
+        write_image(small, folder / path.relative_to(root).parent / f"{path.name}.png")

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import StudyError
 from ..files import check_file, replacing
+from . import at_least_one
 
 logger = logging.getLogger("esrgan")
 TRAIN = Path(__file__).parents[2] / "train.py"
@@ -32,13 +33,6 @@ def named_folder(text: str) -> tuple[str, Path]:
     if not equals or not folder or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text}: must be NAME=DIR, with a name of letters, digits and underscores")
     return name, Path(folder)
-
-
-def at_least_one(text: str) -> int:
-    """A whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
-    return int(text)
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -196,7 +190,6 @@ def measure_once(trained: Path | None, folder: Path, tests: Mapping[str, Path]) 
             name = path.relative_to(photos).as_posix() if photos.is_dir() else path.name
             for stage, method in methods.items():
                 scores[stage].setdefault(test, {})[name] = finite(measure(method, truth))
-    folder.mkdir(parents=True, exist_ok=True)
     with replacing(scores_of(folder)) as temporary:
         temporary.write_text(json.dumps(scores) + "\n", encoding="utf-8")
 

@@ -77,7 +77,7 @@ def read_checkpoint(path: Path) -> Generator:
         WeightsError: not such a file, or of another network.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file.")
+        raise WeightsError(f"{path}: {'is a folder; give a file in it' if path.is_dir() else 'no such file'}.")
     table = find_generator(read_weights(path) if path.suffix == ".safetensors" else read_pickle(path))
     if table is None:
         raise WeightsError(
