@@ -67,7 +67,7 @@ class Animation:
         return cls(path, frames, plays, exif, xmp)
 
     def check(self, target: Path, bits: int, quality: int | None) -> None:
-        """Refuse what the target's format cannot hold once it is upscaled; arguments as for `batch.upscale_file`.
+        """Refuse what the target's format cannot hold once it is upscaled; arguments as for `check_target`.
 
         Raises:
             ImageError: as for `check_target`; or pages, which no duration belongs to, are to become an animation.
@@ -172,7 +172,7 @@ def count_frames(path: Path) -> int:
     """How many frames or pages a file has.
 
     Raises:
-        ImageError: as for `images.opened`.
+        ImageError: as for `reading.opened`.
     """
     with opened(path) as image, decoding(str(path)):
         return len(frames_of(image))

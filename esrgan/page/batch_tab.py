@@ -121,9 +121,7 @@ class BatchTab:
         )
         work.expose(self._endpoint(), told, DESCRIPTION)
         for done in work.wire({self.button.click: SCROLL}, [self.stop.click, self.photos.clear], gr.State(Visit())):
-            done.success(
-                lambda told: gr.Image(alt_text="".join(told.splitlines()[1:2])), self.verdict, self.chart, **QUIET
-            )
+            done.success(self.describe, self.verdict, self.chart, **QUIET)
         self.finished.change(lambda shown: gr.Gallery(shown, visible=bool(shown)), self.finished, self.so_far, **QUIET)
 
     @staticmethod
