@@ -73,7 +73,8 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by what they use, and put OpenVINO's last.
 
-    Its threads stay in the process, where PyTorch then no longer computes bit by bit.
+    Its threads stay in the process, where PyTorch then no longer computes bit by bit; files are given to processes in
+    this order.
     """
     for item in items:
         used = set(getattr(item, "fixturenames", ()))

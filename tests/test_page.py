@@ -504,7 +504,6 @@ def test_while_the_dial_is_moved_what_is_seen_is_shown_anew_and_all_else_stays(
     assert place == [f"{box[2] - box[0]}px", f"{box[3] - box[1]}px"]
 
     dial.dispatch_event("pointerup")
-    visitor.verdict("Working on it")
     assert stage.is_visible()
     assert visitor.tab.locator("table").first.is_visible()
     visitor.verdict(" wins ")
