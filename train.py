@@ -57,26 +57,11 @@ from esrgan.training.trainer import Stopped, Trainer, make_accelerator
 logger = logging.getLogger("esrgan")
 
 
-def build_parser(recipe_name: str) -> argparse.ArgumentParser:
-    """All options, those of the recipe with its numbers as defaults."""
-    parser = argparse.ArgumentParser(
-        usage="accelerate launch train.py --train_data_dir DIR --output_dir DIR [options]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--recipe", choices=RECIPES, default="esrgan", help="where the defaults below come from")
-    add_config(parser)
-    add_options(parser)
-    add_recipe(parser, recipe_name, RECIPES[recipe_name])
-    return parser
-
-
 def parse(arguments: list[str] | None = None) -> tuple[Options, Esrgan]:
-    """The options of the run, and the recipe with what the command line changes in it."""
+    """The options of the run, and the recipe, whose numbers are defaults, with what the command line changes in it."""
     arguments = sys.argv[1:] if arguments is None else arguments
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--recipe", choices=RECIPES, default="esrgan")
+    first.add_argument("--recipe", choices=RECIPES, default="esrgan", help="where the defaults below come from")
     add_config(first)
     if config := first.parse_known_args(arguments)[0].config:
         try:
@@ -84,7 +69,15 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, Esrgan]:
         except TrainingError as error:
             first.error(str(error))
     name = first.parse_known_args(arguments)[0].recipe
-    parser = build_parser(name)
+    parser = argparse.ArgumentParser(
+        usage="accelerate launch train.py --train_data_dir DIR --output_dir DIR [options]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        parents=[first],
+    )
+    add_options(parser)
+    add_recipe(parser, name, RECIPES[name])
     namespace = parser.parse_args(arguments)
     try:
         return taken(Options, namespace), taken(RECIPES[name], namespace)
