@@ -43,6 +43,7 @@ from esrgan.hub.state import fetch_state
 from esrgan.hub.uploads import Uploads
 from esrgan.images.reading import find_images
 from esrgan.images.resize import SCALE, shrink
+from esrgan.training.accelerator import make_accelerator
 from esrgan.training.checkpoints import Checkpoints
 from esrgan.training.config import add_config, read_config
 from esrgan.training.datasets import Photos, Stream, spread
@@ -52,7 +53,7 @@ from esrgan.training.options import Options, add_options, add_recipe, taken
 from esrgan.training.recipes import RECIPES, Esrgan
 from esrgan.training.sources import load_rows, species_of
 from esrgan.training.tracking import start_tracking
-from esrgan.training.trainer import Stopped, Trainer, make_accelerator
+from esrgan.training.trainer import Stopped, Trainer
 
 logger = logging.getLogger("esrgan")
 

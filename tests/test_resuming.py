@@ -22,12 +22,13 @@ from safetensors.torch import load_file
 
 from esrgan import Generator
 from esrgan.errors import TrainingError
-from esrgan.training import time_limit, trainer
+from esrgan.training import accelerator, time_limit, trainer
+from esrgan.training.accelerator import make_accelerator
 from esrgan.training.checkpoints import Checkpoints, Progress, read
 from esrgan.training.history import read_rows
 from esrgan.training.recipes import Esrgan
 from esrgan.training.time_limit import fitting_steps, parse_duration
-from esrgan.training.trainer import make_accelerator, rate_factor
+from esrgan.training.trainer import rate_factor
 
 STEPS = ("--psnr_steps=6", "--gan_steps=0", "--checkpointing_steps=2", "--species=cat")
 LATEST = "--resume_from_checkpoint=latest"
@@ -309,9 +310,9 @@ def test_a_progress_is_called_by_its_step() -> None:
 def test_the_precision_that_accelerate_is_told_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from esrgan.training import trainer\n"
-        "trainer.has_fast_bf16 = lambda device: True\n"
-        "print('precision', trainer.make_accelerator(None, '.').mixed_precision)\n"
+        "from esrgan.training import accelerator\n"
+        "accelerator.has_fast_bf16 = lambda device: True\n"
+        "print('precision', accelerator.make_accelerator(None, '.').mixed_precision)\n"
     )
     config = tmp_path / "config.yaml"
     config.write_text(
@@ -328,7 +329,7 @@ def test_the_precision_that_accelerate_is_told_is_kept(tmp_path: Path, monkeypat
             check=False,
         )
         assert "precision no" in told.stdout, told.stderr
-    monkeypatch.setattr(trainer, "has_fast_bf16", lambda _: True)
+    monkeypatch.setattr(accelerator, "has_fast_bf16", lambda _: True)
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
     for configured, expected in ((None, "bf16"), ("no", "no")):
@@ -421,7 +422,7 @@ def test_the_second_stage_and_the_folder_have_the_best_weights_of_the_first(
     vgg: None, animals: Path, tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = iter([30.0, 32.0, 31.0, 29.0])
-    monkeypatch.setattr(trainer, "mean_scores", lambda *_: {"psnr_y": next(values, 20.0)})
+    monkeypatch.setattr("esrgan.training.validation.mean_scores", lambda *_: {"psnr_y": next(values, 20.0)})
     validation = f"--validation_data_dir={animals / 'validation'}"
     more = ("--psnr_steps=3", "--gan_steps=1", "--psnr_learning_rate=0.01", "--learning_rate=0", "--validation_steps=1")
     assert train_here(tmp_path, *more, validation, "--ema_decay=0") == (0, "")

@@ -1,8 +1,7 @@
-"""A training from photos to weights: the loop that both stages share, averaging, validation, checkpoints and resume."""
+"""A training from photos to weights: the loop that both stages share, what it keeps, and how it goes on."""
 
 import logging
 import math
-import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,19 +11,16 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
-from accelerate.utils import broadcast_object_list, parse_flag_from_env, set_seed
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, set_seed
 from safetensors import SafetensorError
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..errors import NoSuchStage, TrainingError
 from ..evaluation.metrics import METRICS
-from ..evaluation.plots import draw_plate
-from ..evaluation.study import Method, bicubic, mean_scores
 from ..files import replacing
 from ..inference.device import has_fast_bf16
-from ..inference.upscaler import Upscaler
 from ..models.convert import load
 from ..models.generator import Generator
 from .averaging import Average
@@ -39,12 +35,11 @@ from .records import PRECISIONS, RECORD, Record, current_segment, describe, effe
 from .stages import STAGES, Losses, Stage, perceptual_loss
 from .time_limit import Pace, fitting_steps, parse_duration, running_seconds
 from .tracking import dashboard, track, track_plate
+from .validation import Validation, merit
 
 logger = logging.getLogger(__name__)
 
-SAMPLES = 4  # rows of the plate
 ASKED_EVERY = 10  # steps after which several processes ask one another whether to stop, which a GPU is waited for
-LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # set by `accelerate launch`, to what its options or its configuration say
 
 # What loading a state raises where it is damaged, or of another network.
 DAMAGE = (
@@ -62,28 +57,6 @@ DAMAGE = (
 
 class Stopped(Exception):
     """The training was asked to stop, and has saved."""
-
-
-def make_accelerator(mixed_precision: str | None, output_dir: Path, **kwargs: Any) -> Accelerator:
-    """An Accelerator whose precision, where neither the caller nor `accelerate launch` says, is the fast one.
-
-    Args:
-        mixed_precision: `no`, `fp16`, `bf16`, or None to choose.
-        output_dir: where trackers write.
-        **kwargs: further arguments of `Accelerator`.
-    """
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # it does not look itself, as Accelerator does
-    if state.device.type == "cuda":
-        torch.backends.cudnn.benchmark = True  # crops are all of one size
-        torch.set_float32_matmul_precision("high")  # TF32, as in convolutions already
-    if mixed_precision is None and LAUNCHED not in os.environ and has_fast_bf16(state.device):
-        mixed_precision = "bf16"
-    return Accelerator(
-        mixed_precision=mixed_precision,
-        project_dir=output_dir,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-        **kwargs,
-    )
 
 
 def rate_factor(step: int, recipe: Esrgan, steps: int) -> float:
@@ -109,7 +82,7 @@ class Trainer:
         options: where, and what to keep.
         photos: what to learn from.
         validation: paths of photos that the averaged weights are measured on.
-        accelerator: on what; see `make_accelerator`.
+        accelerator: on what; see `esrgan.training.accelerator`.
         on_checkpoint: called with the stage's model folder, as it is now, by the main process after each checkpoint.
     """
 
@@ -126,12 +99,11 @@ class Trainer:
         self.options = options
         self.accelerator = accelerator
         self.photos = photos
-        self.validation = validation
+        self.validation = Validation(validation, recipe.degradation, accelerator.device)
         self.on_checkpoint = on_checkpoint
         self.history = History(options.output_dir)
         self.checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
         self.progress = Progress("")
-        self.bicubic: float | None = None
         self.stop = False
 
     def train(self) -> Generator:
@@ -205,7 +177,7 @@ class Trainer:
         if self.options.time_limit:
             self.recipe = replace(self.recipe, psnr_steps=recorded.psnr_steps, gan_steps=recorded.gan_steps)
         recipe, accelerator = self.recipe, self.accelerator
-        settings = describe(recipe, self.options, self.photos, self.validation, accelerator)
+        settings = describe(recipe, self.options, self.photos, self.validation.paths, accelerator)
         stages = [name for name, steps in self._steps.items() if steps]
         record, place = Record(settings), (stages[0], 0)
         if found:
@@ -289,7 +261,7 @@ class Trainer:
             "batch size %d = %d a process x %d process%s x %d accumulated\n%s steps, %s parameters",
             photos,
             self.options.data_name,
-            len(self.validation),
+            len(self.validation.paths),
             segment.device,
             segment.processes,
             "" if segment.processes == 1 else "es",
@@ -374,7 +346,7 @@ class Trainer:
                 row["learning_rate"] = factor * stage.learning_rate
                 self.history.add(row)
                 track(accelerator, row, first + step)
-            if self.validation and (last or step % options.validation_steps == 0):
+            if self.validation.paths and (last or step % options.validation_steps == 0):
                 self._validate(first)
             if pace and step == until and not last:
                 self._fit(stage, first, pace)
@@ -385,12 +357,7 @@ class Trainer:
                     "%s step %d: no better since step %d, so the stage ends", stage.name, step, self.progress.best_step
                 )
             if checkpoint or settled:
-                if accelerator.is_main_process:
-                    self.history.write()
-                self.checkpoints.save(accelerator, self.progress, self.record, self.history.rows)
-                if self.on_checkpoint and accelerator.is_main_process:
-                    self._keep(stage.name)
-                    self.on_checkpoint(options.output_dir / stage.name)
+                self._save(stage.name)
             if stop:
                 raise Stopped(
                     f"stopped after step {step} of the {stage.name} stage, and saved; to go on, run the same "
@@ -399,10 +366,20 @@ class Trainer:
             if settled:
                 return
 
+    def _save(self, name: str) -> None:
+        """Write the history and a checkpoint; where somebody waits for it, the model folder of the stage too."""
+        is_main = self.accelerator.is_main_process
+        if is_main:
+            self.history.write()
+        self.checkpoints.save(self.accelerator, self.progress, self.record, self.history.rows)
+        if self.on_checkpoint and is_main:
+            self._keep(name)
+            self.on_checkpoint(self.options.output_dir / name)
+
     def _fit(self, stage: Stage, first: int, pace: Pace) -> None:
         """Set a stage's steps, and with them its schedule, so that it ends in its part of the time limit."""
         begun = running_seconds()
-        if self.validation:
+        if self.validation.paths:
             self._validate(first)
         measuring = running_seconds() - begun
         left = self.stage_began + self.time_for_each_stage - running_seconds()
@@ -452,26 +429,18 @@ class Trainer:
         """Measure the averaged weights on the main process, and keep them apart where they are the best so far."""
         stage, step = self.progress.stage, self.progress.step
         if self.accelerator.is_main_process:
-            if self.bicubic is None:
-                self.bicubic = mean_scores(bicubic, self.validation, self.recipe.degradation)["psnr_y"]
-            upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
-            scores = mean_scores(upscaler, self.validation, self.recipe.degradation)
-            row = {
-                "stage": stage,
-                "step": step,
-                **{f"validation_{metric}": value for metric, value in scores.items()},
-                "bicubic_psnr_y": self.bicubic,
-            }
+            bicubic = self.validation.bicubic_psnr_y
+            scores = self.validation.measure(self.averaged.module)  # type: ignore[arg-type]
+            measured = {f"validation_{metric}": value for metric, value in scores.items()}
+            row = {"stage": stage, "step": step, **measured, "bicubic_psnr_y": bicubic}
             figures = ", ".join(f"{METRICS[metric].label} {METRICS[metric].spell(scores[metric])}" for metric in scores)
-            logger.info("%s step %d: %s; bicubic PSNR-Y %.2f dB", stage, step, figures, self.bicubic)
+            logger.info("%s step %d: %s; bicubic PSNR-Y %.2f dB", stage, step, figures, bicubic)
             self.history.add(row)
             if self.accelerator.trackers:
                 track(self.accelerator, row, first + step)
                 track_plate(self.accelerator, self._draw_plate(stage), first + step)
-            # An adversarial stage gives up PSNR from its first step on.
-            merit = -scores["lpips"] if stage == "gan" and "lpips" in scores else scores["psnr_y"]
-            if merit > self.progress.best:
-                self.progress = replace(self.progress, best=merit, best_step=step)
+            if (value := merit(scores, stage)) > self.progress.best:
+                self.progress = replace(self.progress, best=value, best_step=step)
                 self._keep(f"{stage}-best")
         (self.progress,) = broadcast_object_list([self.progress])
 
@@ -496,7 +465,7 @@ class Trainer:
             init_from=self.options.init_from,
             scores={metric: scores[key] for metric in METRICS if (key := f"validation_{metric}") in scores},
             bicubic=scores.get("bicubic_psnr_y"),
-            validation_photos=len(self.validation),
+            validation_photos=len(self.validation.paths),
             dashboard=dashboard(self.accelerator),
         )
         with replacing(folder / "README.md") as path:
@@ -517,17 +486,14 @@ class Trainer:
 
     def _show_samples(self, name: str) -> None:
         """Leave a plate of a stage's end."""
-        if self.validation and self.accelerator.is_main_process:
+        if self.validation.paths and self.accelerator.is_main_process:
             self._draw_plate(name)
         self.accelerator.wait_for_everyone()
 
     def _draw_plate(self, name: str) -> Path:
         """Draw what the averaged generator makes of the first validation photos."""
-        upscaler = Upscaler(self.averaged.module, device=self.accelerator.device)  # type: ignore[arg-type]
-        ways: dict[str, Method] = {"bicubic": bicubic, name: upscaler}
         plate = self.options.output_dir / "plate.png"
-        with replacing(plate) as path:
-            draw_plate(ways, self.validation[:SAMPLES], path, self.recipe.degradation)
+        self.validation.draw_plate(self.averaged.module, name, plate)  # type: ignore[arg-type]
         return plate
 
     @cached_property

@@ -30,6 +30,7 @@ from esrgan.images.bounded import read_image
 from esrgan.images.reading import find_images
 from esrgan.images.resize import crop_to_multiple, shrink
 from esrgan.models.generator import Generator
+from esrgan.training.accelerator import make_accelerator
 from esrgan.training.adversarial import relativistic_loss
 from esrgan.training.averaging import Average
 from esrgan.training.crops import make_loader
@@ -40,7 +41,7 @@ from esrgan.training.perceptual import PerceptualLoss
 from esrgan.training.recipes import RECIPES, Esrgan
 from esrgan.training.sources import load_rows
 from esrgan.training.stages import GanStage
-from esrgan.training.trainer import make_accelerator, to_floats
+from esrgan.training.trainer import to_floats
 from esrgan.training.views import shifted
 
 

@@ -1,0 +1,35 @@
+"""What a training computes on and in which precision, where neither a person nor `accelerate launch` says."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.utils import parse_flag_from_env
+
+from ..inference.device import has_fast_bf16
+
+LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # set by `accelerate launch`, to what its options or its configuration say
+
+
+def make_accelerator(mixed_precision: str | None, output_dir: Path, **kwargs: Any) -> Accelerator:
+    """An Accelerator whose precision, where neither the caller nor `accelerate launch` says, is the fast one.
+
+    Args:
+        mixed_precision: `no`, `fp16`, `bf16`, or None to choose.
+        output_dir: where trackers write.
+        **kwargs: further arguments of `Accelerator`.
+    """
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # it does not look itself, as Accelerator does
+    if state.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # crops are all of one size
+        torch.set_float32_matmul_precision("high")  # TF32, as in convolutions already
+    if mixed_precision is None and LAUNCHED not in os.environ and has_fast_bf16(state.device):
+        mixed_precision = "bf16"
+    return Accelerator(
+        mixed_precision=mixed_precision,
+        project_dir=output_dir,
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        **kwargs,
+    )
