@@ -4,7 +4,6 @@ python app.py [--port 7860] [--mixed SOURCE] [--dogs SOURCE] [--model cats=SOURC
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -17,8 +16,10 @@ from threading import Event, Thread
 import gradio as gr
 
 from esrgan import EsrganError
-from esrgan.commands import AddModel
+from esrgan.commands import AddModel, is_model_name
+from esrgan.errors import FileError
 from esrgan.evaluation.study import PROTOCOL
+from esrgan.files import read_table
 from esrgan.images.reading import EXAMPLES, MAX_PIXELS
 from esrgan.models.source import MODEL
 from esrgan.page import zero_gpu
@@ -170,16 +171,35 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
 
 
 def given_models() -> dict[str, str]:
-    """The models that the page has by default: those of `models.json` here, which `esrgan deploy-space` writes."""
-    listed = HERE / "models.json"
-    models = json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else {"mixed": "mixed", "dogs": "dogs"}
+    """The models that the page has by default: those of `models.json` here, which `esrgan deploy-space` writes.
+
+    Raises:
+        FileError: that file is damaged.
+    """
+    listed, models = HERE / "models.json", {"mixed": "mixed", "dogs": "dogs"}
+    if listed.is_file():
+        try:
+            given = read_table(listed)
+            for name, source in given.items():
+                if name not in models and not is_model_name(name):
+                    raise ValueError(f"{name!r:.60} cannot be the name of a model")
+                if not isinstance(source, str) or not source:
+                    raise ValueError(f"{name}: {source!r:.60} names no model")
+        except (OSError, ValueError) as error:
+            raise FileError(
+                f"{listed}: not a list of models ({error}); write one by `esrgan deploy-space --dry-run`, or remove it."
+            ) from error
+        models |= given
     own = {name: str(HERE / source) if source.startswith("./") else source for name, source in models.items()}
     return {name: os.environ.get(f"ESRGAN_{name.upper()}", source) for name, source in own.items()}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Load the models and serve the page until stopped; the exit status."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options; all models among them as `models`.
+
+    Raises:
+        EsrganError: the list of models is damaged, or a package is not there that they need.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given = given_models()
     for name in ("mixed", "dogs"):
@@ -199,10 +219,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     options = parser.parse_args(arguments)
     if options.mcp and not find_spec("mcp"):
-        logger.error("--mcp: the package for it is not installed; pip install 'gradio[mcp]'.")
-        return 1
+        raise EsrganError("--mcp: the package for it is not installed; pip install 'gradio[mcp]'.")
+    options.models = {"mixed": options.mixed, "dogs": options.dogs, **given, **options.model}
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Load the models and serve the page until stopped; the exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        models, notes = load_models({"mixed": options.mixed, "dogs": options.dogs, **given, **options.model})
+        options = parse(arguments)
+        models, notes = load_models(options.models)
         folder = claim_folder()
     except EsrganError as error:
         logger.error("%s", error)

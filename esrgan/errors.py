@@ -6,7 +6,7 @@ class EsrganError(Exception):
 
 
 class FileError(EsrganError):
-    """A place where a file or folder cannot be written."""
+    """A file that is not what it should be, or a place where none can be written."""
 
 
 class ImageError(EsrganError):

@@ -1,13 +1,36 @@
-"""Files and folders written to a temporary name and renamed, so that a reader or a crash never meets half of one."""
+"""Files and folders written to a temporary name and renamed, so that a reader or a crash never meets half of one;
+and tables read that a person may have edited.
+"""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from .errors import FileError
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """What a JSON file says that holds one object.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        ValueError: it holds anything else; the message says what, without the file's name.
+    """
+    text = path.read_text(encoding="utf-8-sig")  # editors put a mark there
+    if not text.strip():
+        raise ValueError("it is empty")
+    try:
+        table = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    if not isinstance(table, dict):
+        raise ValueError("it must hold a table, {…}")
+    return table
 
 
 def temporary_name(path: Path) -> Path:

@@ -126,6 +126,14 @@ def test_front_matter_that_cannot_be_read_is_one_sentence(front: str) -> None:
         published_card(str(model_card(FACTS)), "me/dogs", f"---\n{front}\n---\n# Dogs\n")
 
 
+def test_a_note_of_the_front_matter_that_was_broken_is_one_sentence() -> None:
+    hub = published_card(str(model_card(FACTS)), "me/dogs", "")
+    broken = hub.replace("<!-- Front matter as made: {", "<!-- Front matter as made: {,")
+    assert broken != hub
+    with pytest.raises(HubError, match=r"^me/dogs: the comment of README\.md .* is damaged .*; remove it there"):
+        published_card(str(model_card(FACTS)), "me/dogs", broken)
+
+
 def test_a_perfect_score_does_not_break_the_metadata() -> None:
     card = model_card(Facts(Esrgan(), "psnr", 1, "photos", "2", scores={"psnr_y": float("inf")}, bicubic=float("inf")))
     assert "inf" not in card.data.to_yaml()

@@ -133,7 +133,34 @@ def test_a_streamed_pick_is_the_same_in_each_epoch(make: Make) -> None:
     assert len(set().union(*epochs)) == 3
 
 
-@pytest.mark.parametrize("content", ["nothing", "text", "bad metadata", "absent", "a file"])
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("metadata.csv", b"", "has no rows"),
+        ("metadata.csv", b"file_name,species\n", "has no rows"),
+        ("metadata.jsonl", b"", "has no rows"),
+        ("metadata.csv", b"file_name,species\na.png,h\xfcnd\n", "is no text in UTF-8"),
+        ("metadata.jsonl", b'{"file_name": "a.png", "species": "h\xfcnd"}\n', "is no text in UTF-8"),
+        ("metadata.csv", b'file_name,species\n"a.png,dog\n', "Error tokenizing"),
+        ("metadata.csv", b"file,species\na.png,dog\n", "file_name"),
+        ("metadata.jsonl", b'{"file_name": "a.p', "JSON parse error"),
+        ("metadata.jsonl", b"[1]\n", "JSON parse error"),
+        ("metadata.parquet", b"PAR1", "Parquet"),
+    ],
+)
+def test_broken_metadata_are_named_in_one_sentence(
+    make: Make, name: str, content: bytes, told: str, streaming: bool
+) -> None:
+    folder = make(["a.png", "b.png"])
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=told) as error:
+        load_rows(str(folder), streaming=streaming)
+    assert str(folder / name) in str(error.value)
+    assert str(error.value).endswith("or remove it.")
+
+
+@pytest.mark.parametrize("content", ["nothing", "text", "absent", "a file"])
 def test_a_source_without_photos_is_one_sentence(tmp_path: Path, content: str) -> None:
     folder = tmp_path / "photos"
     if content == "a file":
@@ -142,9 +169,6 @@ def test_a_source_without_photos_is_one_sentence(tmp_path: Path, content: str) -
         folder.mkdir()
         if content == "text":
             (folder / "notes.txt").write_text("no photo")
-        if content == "bad metadata":
-            PHOTO.save(folder / "a.png")
-            (folder / "metadata.csv").write_text("file,species\na.png,dog\n")
     with pytest.raises(DataError) as error:
         load_rows(str(folder))
     assert str(error.value).startswith(f"{folder}: ")

@@ -66,6 +66,40 @@ def test_only_a_hub_that_is_not_reached_is_made_up_for(published: Hub, tmp_path:
             load_models(SOURCES | {"dogs": source})
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "it is empty"),
+        (b'{"mixed": "me/mi', "Unterminated string"),
+        (b'["mixed"]', "it must hold a table"),
+        (b'{"mixed": "\xff"}', "can't decode"),
+        (b'{"a":' * 100_000, "it is nested too deep"),
+        (b'{"mixed": {"place": "me/mixed"}}', "mixed: {'place': 'me/mixed'} names no model"),
+        (b'{"dogs": ""}', "dogs: '' names no model"),
+        (b'{"My cats": "me/cats"}', "'My cats' cannot be the name of a model"),
+    ],
+)
+def test_a_broken_list_of_models_is_one_sentence_and_status_1(
+    content: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = tmp_path / "models.json"
+    listed.write_bytes(content)
+    monkeypatch.setattr(app, "HERE", tmp_path)
+    assert app.main([]) == 1
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith(f"{listed}: not a list of models (")
+    assert told in said
+    assert said.endswith("or remove it.")
+
+
+def test_a_list_of_models_may_be_saved_by_any_editor_and_leave_out_bundled_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models.json").write_text('{"cats": "./models/cats"}', encoding="utf-8-sig")
+    monkeypatch.setattr(app, "HERE", tmp_path)
+    assert app.given_models() == {"mixed": "mixed", "dogs": "dogs", "cats": str(tmp_path / "models" / "cats")}
+
+
 def test_one_stage_in_the_cache_is_enough_to_start(published: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     Generator.from_pretrained("me/dogs")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

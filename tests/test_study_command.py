@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -120,6 +121,29 @@ def test_another_study_in_the_same_folder_is_refused(
     assert main([*command, change.format(dogs=folders[1].partition("=")[2])]) == 1
     assert said in caplog.messages[-1]
     assert (tmp_path / "report.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["study.json", "bicubic/scores.json", "dogs-seed0/scores.json"])
+def test_what_a_study_kept_and_was_broken_since_is_named_in_one_sentence(
+    folders: list[str], trained: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    command = ["study", *folders, "--seeds=1", f"--output={tmp_path}"]
+    assert main(command) == 0
+    path = tmp_path / name
+    whole = path.read_text(encoding="utf-8")
+    broken = ["", whole[:-30], "[1]", '{"psnr": 1}', "{}", "\xff", "[" * 100_000]
+    if name != "study.json":
+        stage = next(iter(read(path)))
+        broken += [
+            json.dumps({stage: {"dogs": read(path)[stage]["dogs"]}}),
+            json.dumps({stage: {test: {} for test in ("dogs", "others")}}),
+            re.sub(r"-?\d+\.\d+", '"1"', whole),
+        ]
+    for content in broken:
+        path.write_text(content, encoding="latin-1")
+        assert main(command) == 1
+        assert caplog.messages[-1].startswith(f"{path}: "), content[:99]
+        assert "\n" not in caplog.messages[-1]
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ class AddModel(argparse.Action):
         """Take one in."""
         name, _, source = text.partition("=")
         models = getattr(namespace, self.dest)
-        if not source or not re.fullmatch(r"[a-z][a-z0-9]*", name) or name in RESERVED:
+        if not source or not is_model_name(name):
             raise argparse.ArgumentError(
                 self,
                 f"{text}: must be NAME=SOURCE, with a name of small letters and digits, and none of "
@@ -24,6 +24,11 @@ class AddModel(argparse.Action):
         if name in models:
             raise argparse.ArgumentError(self, f"{text}: there is a model called {name} already; give another name")
         setattr(namespace, self.dest, {**models, name: source})
+
+
+def is_model_name(name: str) -> bool:
+    """Whether the page can have a further model of this name."""
+    return bool(re.fullmatch("[a-z][a-z0-9]*", name)) and name not in RESERVED
 
 
 def at_least_one(text: str) -> int:

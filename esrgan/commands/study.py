@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import StudyError
-from ..files import check_file, replacing
+from ..files import check_file, read_table, replacing
 from . import at_least_one
 
 logger = logging.getLogger("esrgan")
@@ -104,7 +104,10 @@ def run(options: argparse.Namespace) -> int:
     if unfinished:
         logger.info("%s: not finished yet; the process that is last writes the report", unfinished[0])
         return 0
-    write_report({run: read(scores_of(folder)) for run, folder in runs.items()}, sets, tests, options.output)
+    photos = {test: list(photos_of(folder)) for test, folder in tests.items()}
+    scores = {run: read_scores(folder, photos) for run, folder in runs.items()}
+    bicubic = next(iter(read_scores(options.output / "bicubic", photos).values()))
+    write_report(scores, bicubic, sets, tests, options.output)
     return 0
 
 
@@ -151,21 +154,60 @@ def train(photos: Path, seed: int, folder: Path, settings: list[str]) -> None:
         raise StudyError(f"{folder}: this training ended with status {status}, as said above; run the study again.")
 
 
+def photos_of(test: Path) -> dict[str, Path]:
+    """The photos of a test set by their names."""
+    from ..images.reading import find_images
+
+    return {path.relative_to(test).as_posix() if test.is_dir() else path.name: path for path in find_images(test)}
+
+
 def scores_of(folder: Path) -> Path:
     """Where the scores of a training are: by stage, test set and photo."""
     return folder / "scores.json"
 
 
-def read(path: Path) -> Any:
+def read(path: Path) -> dict[str, Any]:
     """A JSON file of this command.
 
     Raises:
         StudyError: it is damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_table(path)
     except ValueError as error:
-        raise StudyError(f"{path}: damaged; remove it, and run the study again.") from error
+        raise damaged(path, error) from error
+
+
+def read_scores(folder: Path, photos: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The scores of a training, or of bicubic, by stage, test set and photo.
+
+    Args:
+        folder: where they are.
+        photos: the names of each test set's photos.
+
+    Raises:
+        StudyError: they are damaged, or of other photos.
+    """
+    path = scores_of(folder)
+    scores = read(path)
+    try:
+        if not scores:
+            raise ValueError("it has no stage")
+        for stage, tests in scores.items():
+            for test, names in photos.items():
+                if list(tests[test]) != list(names):
+                    raise ValueError(f"{stage} on {test}: has other photos")
+                values = {type(value) for score in tests[test].values() for value in score.values()}
+                if not values <= {int, float, type(None)}:
+                    raise ValueError(f"{stage} on {test}: has scores that are no numbers")
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise damaged(path, error) from error
+    return scores
+
+
+def damaged(path: Path, reason: Exception) -> StudyError:
+    """What is said of a file of this command that cannot be used."""
+    return StudyError(f"{path}: damaged ({reason}); remove it, and run the study again.")
 
 
 def measure_once(trained: Path | None, folder: Path, tests: Mapping[str, Path]) -> None:
@@ -174,7 +216,6 @@ def measure_once(trained: Path | None, folder: Path, tests: Mapping[str, Path]) 
 
     from ..evaluation.report import CRISP, EXACT
     from ..evaluation.study import Method, bicubic, finite, measure, read_truth
-    from ..images.reading import find_images
     from ..inference.upscaler import Upscaler
     from ..models.convert import load
 
@@ -185,9 +226,8 @@ def measure_once(trained: Path | None, folder: Path, tests: Mapping[str, Path]) 
         methods = {name: Upscaler(load(str(trained / name))) for name in (EXACT, CRISP) if (trained / name).is_dir()}
     scores: dict[str, dict[str, Any]] = {stage: {} for stage in methods}
     for test, photos in tests.items():
-        for path in tqdm(find_images(photos), desc=f"{folder.name} on {test}", unit="photo"):
+        for name, path in tqdm(photos_of(photos).items(), desc=f"{folder.name} on {test}", unit="photo"):
             truth = read_truth(path)
-            name = path.relative_to(photos).as_posix() if photos.is_dir() else path.name
             for stage, method in methods.items():
                 scores[stage].setdefault(test, {})[name] = finite(measure(method, truth))
     with replacing(scores_of(folder)) as temporary:
@@ -195,14 +235,17 @@ def measure_once(trained: Path | None, folder: Path, tests: Mapping[str, Path]) 
 
 
 def write_report(
-    scores: Mapping[tuple[str, int], Any], sets: Mapping[str, Path], tests: Mapping[str, Path], output: Path
+    scores: Mapping[tuple[str, int], Any],
+    bicubic: Mapping[str, Any],
+    sets: Mapping[str, Path],
+    tests: Mapping[str, Path],
+    output: Path,
 ) -> None:
     """The answers of each stage that all trainings have, as Markdown, JSON and a figure."""
     from ..evaluation.plots import draw_answers
     from ..evaluation.report import stage_label
     from ..evaluation.seeds import SeedStudy
 
-    bicubic = read(scores_of(output / "bicubic"))["bicubic"]
     studies = {
         stage: SeedStudy(
             {name: {seed: run[stage] for (owner, seed), run in scores.items() if owner == name} for name in sets},

@@ -6,12 +6,12 @@ recipe of the paper (without the photos' own scores), `camera.json` and `camera-
 photos of dogs that were shrunk as a camera does, and cleanly, `recipes.json` for what options change in a training.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import read_table
 from .metrics import METRICS
 
 STUDY = Path(__file__).parent.parent / "study"
@@ -30,7 +30,7 @@ Study = dict[str, Any]
 
 def read_study(name: str) -> Study:
     """A study by its name."""
-    return json.loads((STUDY / f"{name}.json").read_text(encoding="utf-8"))
+    return read_table(STUDY / f"{name}.json")
 
 
 def read_studies() -> dict[str, Study]:

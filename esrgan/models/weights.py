@@ -1,6 +1,5 @@
 """Weight files: safetensors, a config that asks for no more than there can be, and every key accounted for."""
 
-import json
 import re
 import zipfile
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from ..files import read_table
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -72,11 +72,9 @@ def read_config(path: Path, largest: Mapping[str, int]) -> dict[str, int]:
     try:
         if path.stat().st_size > LARGEST_CONFIG:
             raise WeightsError(f"{path}: too large for a table of {len(largest)} settings.")
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: {describe(path) or f'not readable as JSON ({error})'}.") from error
-    if not isinstance(config, dict):
-        raise WeightsError(f"{path}: holds no table of settings.")
+        config = read_table(path)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: {describe(path) or f'is no table of settings ({error})'}.") from error
     check_config(config, largest, path)
     return config
 

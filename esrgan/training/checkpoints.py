@@ -11,9 +11,9 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from ..errors import TrainingError
-from ..files import move_folder
+from ..files import move_folder, read_table
 from .history import HISTORY, Row, read_rows, write_rows
-from .records import RECORD, Record, from_json, read_json
+from .records import RECORD, Record, from_json
 from .stages import STAGES
 
 logger = logging.getLogger(__name__)
@@ -86,9 +86,8 @@ def read(path: Path) -> Checkpoint:
         OSError: something of it is not there, or cannot be read.
         ValueError: something of it is damaged.
     """
-    content = read_json(path / PROGRESS)
     try:
-        progress = from_json(Progress, content)
+        progress = from_json(Progress, read_table(path / PROGRESS))
     except ValueError as error:
         raise ValueError(f"{PROGRESS} is damaged ({error})") from error
     if not NAME.fullmatch(progress.folder_name) or path.resolve().name != progress.folder_name:

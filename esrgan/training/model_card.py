@@ -240,7 +240,13 @@ def _changed_by_hand(card: str, repo_id: str) -> dict[str, Any]:
         return {}
     now = _parse(card, repo_id).data.to_dict()
     noted = MADE.search(card)
-    made = json.loads(noted[1]) if noted else {}
+    try:
+        made = json.loads(noted[1]) if noted else {}
+    except (ValueError, RecursionError) as error:
+        raise HubError(
+            f"{repo_id}: the comment of README.md that says its front matter as made is damaged ({error}); remove it "
+            "there, so that what the front matter says is kept."
+        ) from error
     return {key: now.get(key) for key in {**made, **now} if key != RESULTS and now.get(key) != made.get(key)}
 
 

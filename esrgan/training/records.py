@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 from .. import __version__
 from ..errors import TrainingError
-from ..files import replacing
+from ..files import read_table, replacing
 from ..images.reading import fingerprint
 from .datasets import Photos, Stream
 from .options import Options
@@ -172,8 +172,8 @@ class Record:
             OSError: it is not there, or cannot be read.
             ValueError: it is damaged.
         """
-        content = read_json(path)
         try:
+            content = read_table(path)
             segments = tuple(from_json(Segment, segment) for segment in content.pop("segments"))
             fitted = tuple(str(stage) for stage in content.pop("fitted_stages"))
             extensions = {
@@ -253,8 +253,8 @@ class Record:
 def kept_step(path: Path) -> int | None:
     """The step whose weights the model folder of this record has; None where it does not say."""
     try:
-        step = read_json(path)["step"]
-    except (OSError, ValueError, TypeError, LookupError):
+        step = read_table(path)["step"]
+    except (OSError, ValueError, LookupError):
         return None
     return step if type(step) is int else None
 
@@ -269,16 +269,3 @@ def _spell(value: Any) -> str:
     """A setting in a message; of what is long, like a fingerprint, the beginning."""
     text = str(value)
     return text if len(text) <= 40 else f"{text[:12]}…"
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file says.
-
-    Raises:
-        OSError: it is not there, or cannot be read.
-        ValueError: it is damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is damaged ({error})") from error

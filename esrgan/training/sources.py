@@ -126,6 +126,9 @@ def _from_folder(source: str, split: str, streaming: bool) -> Rows:
     if not Path(source).is_dir():
         raise DataError(f"{source}: no such folder.")
     root = Path(source).resolve()
+    tables = [path for name in METADATA for path in root.rglob(name)]
+    for path in tables:
+        _check_table(path)
     files = _data_files(root, source)
     if not files:
         raise DataError(f"{source}: no images in this folder.")
@@ -135,13 +138,26 @@ def _from_folder(source: str, split: str, streaming: bool) -> Rows:
             "imagefolder", data_files={chosen: files[chosen]}, drop_labels=True, streaming=streaming
         )
     except (FileNotFoundError, ValueError) as error:
-        raise DataError(f"{source}: no images found ({str(error).splitlines()[0]}).") from error
+        advice = f"; mend {' or '.join(map(str, tables))}, or remove it" if tables else ""
+        raise DataError(f"{source}: no images found ({str(error).splitlines()[0]}){advice}.") from error
     if len(files) == 1:
         return loaded[chosen]
     rows = loaded[chosen].cast_column("image", datasets.Image(decode=False))
     return rows.filter(  # metadata above the splits bring in the photos of all
         lambda image: _split_of(Path(image["path"].rpartition("::")[2]).parent, root) == chosen, input_columns="image"
     )
+
+
+def _check_table(path: Path) -> None:
+    """Refuse metadata that `datasets` would end with a traceback at, of a stream only halfway."""
+    if path.suffix == ".parquet":
+        return
+    try:
+        rows = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is no text in UTF-8; save it anew as such, or remove it.") from error
+    if len(rows) < (2 if path.suffix == ".csv" else 1):
+        raise DataError(f"{path}: has no rows; name the photos in it, or remove it.")
 
 
 def _split_of(folder: Path, root: Path) -> str | None:
