@@ -20,7 +20,7 @@ from esrgan.commands import AddModel, is_model_name
 from esrgan.errors import FileError
 from esrgan.evaluation.study import PROTOCOL
 from esrgan.files import read_table
-from esrgan.images.reading import EXAMPLES, MAX_PIXELS
+from esrgan.images.reading import EXAMPLES, MAX_PIXELS, find_images
 from esrgan.models.source import MODEL
 from esrgan.page import zero_gpu
 from esrgan.page.batch_tab import BatchTab
@@ -87,8 +87,7 @@ CSS = """
 :focus-visible {outline: 3px solid var(--color-accent) !important; outline-offset: 2px !important}
 :is([role=tab], .gallery-item, .thumbnail-item, .image-container button, .icon-button, .reset-button,
     [type=number]):focus-visible {outline-offset: -3px !important}  /* what is outside of these is cut off */
-.gallery:has(> .gallery-item img) {display: grid !important;
-    grid-template-columns: repeat(auto-fill, minmax(84px, 1fr))}
+.gallery:has(> .gallery-item img) {display: grid !important; grid-template-columns: repeat(3, 1fr)}
 .gallery-item :is(span, .container, img) {display: block; width: 100% !important; max-width: none !important}
 .gallery-item img {aspect-ratio: 4 / 3}
 .json-node :is(.key, .value) {color: inherit !important}
@@ -261,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop = Event()
     Thread(target=keep_clean, args=[page, folder, KEPT_SECONDS, stop], daemon=True).start()
     if not hasattr(zero_gpu.spaces, "GPU"):  # lent to visitors alone
-        Thread(target=studio.warm_up, args=[min(EXAMPLES.glob("*.png"))], daemon=True).start()
+        Thread(target=studio.warm_up, args=[find_images(EXAMPLES)[0]], daemon=True).start()
     page.block_thread()
     stop.set()
     return 0

@@ -24,7 +24,7 @@ from esrgan.evaluation.plots import draw_differences, draw_plate  # noqa: E402
 from esrgan.evaluation.study import Evaluation, Method, bicubic, read_truth  # noqa: E402
 from esrgan.files import replacing  # noqa: E402
 from esrgan.images.degradation import degrade, seed_of  # noqa: E402
-from esrgan.images.reading import EXAMPLES  # noqa: E402
+from esrgan.images.reading import EXAMPLES, find_images  # noqa: E402
 from esrgan.images.resize import shrink  # noqa: E402
 from esrgan.page.stage import OPENING, OPENING_PHOTO, OPENING_STAGE  # noqa: E402
 
@@ -132,7 +132,7 @@ def write_differences(path: Path) -> None:
 def write_crops(path: Path, ways: dict[str, Method | None], degradation: str = "bicubic") -> None:
     """Parts of example photos at 3 times their size, by each way; None is the photo itself."""
     width, height, zoom, gap, head = 128, 84, 3, 6, 26
-    corners = {"cat_chelsea.png": (112, 66), "kitten_wool.png": (212, 96), "dog_german_shepherd.png": (322, 66)}
+    corners = {"dog.jpg": (526, 333), "red_panda.jpg": (470, 345), "bird.jpg": (436, 250)}
     across, down = width * zoom + gap, height * zoom + gap
     plate = Image.new("RGB", (len(ways) * across - gap, head + len(corners) * down - gap), "white")
     for x, way in enumerate(ways):
@@ -155,7 +155,7 @@ def write_pictures() -> None:
         for name in ("mixed", "dogs")
     }
     with replacing(report.STUDY / "plate.png") as path:
-        draw_plate({"bicubic": bicubic, **ways}, sorted(EXAMPLES.glob("*.png")), path)
+        draw_plate({"bicubic": bicubic, **ways}, find_images(EXAMPLES), path)
     texture, camera = ways["dogs:gan"], Upscaler(Generator.from_pretrained("dogs", stage="camera"))
     with replacing(ROOT / "docs" / "pictures" / "plate.jpg") as path:
         write_crops(path, {"bicubic": bicubic, "this library": texture, "the photo itself": None})

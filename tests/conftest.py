@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
-EXAMPLES = ROOT / "esrgan" / "examples"
+EXAMPLES = ROOT / "tests" / "examples"  # small photos, whole
+BUNDLED = ROOT / "esrgan" / "examples"  # those of the page
 PHOTOS = ROOT / "tests" / "photos"  # parts of the examples, as an imagefolder with a metadata.csv
 
 SLOW_FIXTURES = {"browser", "server", "train_here", "undisturbed", "vgg"}

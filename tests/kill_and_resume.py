@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = ROOT / "esrgan" / "examples"
+EXAMPLES = ROOT / "tests" / "examples"
 TINY = {
     "num_blocks": 1,
     "num_features": 8,

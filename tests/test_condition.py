@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES
+from conftest import BUNDLED, EXAMPLES
 from PIL import Image
 
 from esrgan.images.condition import (
@@ -61,6 +61,15 @@ def test_the_quality_of_a_file_is_read_from_its_table() -> None:
     for quality in (20, 60, 75, 90, 95):
         assert Photo.open(jpeg(opened(PHOTOS[0]), quality), "a.jpg").jpeg_quality == pytest.approx(quality, abs=1)
     assert Photo.open(PHOTOS[0]).jpeg_quality is None
+
+
+@pytest.mark.parametrize("path", sorted(BUNDLED.glob("*.jpg")), ids=lambda path: path.stem)
+def test_the_bundled_photos_are_large_and_clean(path: Path) -> None:
+    photo = Photo.open(path)
+    assert max(photo.rgb().size) >= 1000
+    condition = photo.condition()
+    assert condition.damage is None
+    assert not condition.is_enlarged
 
 
 @pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.stem)

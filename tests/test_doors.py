@@ -13,7 +13,7 @@ import gradio as gr
 import httpx
 import pytest
 from app_server import Server, tiny_models
-from conftest import EXAMPLES
+from conftest import BUNDLED, EXAMPLES
 from PIL import Image
 
 import app
@@ -24,7 +24,7 @@ from esrgan.page.uploads import MARK, claim_folder, delete_old, is_own, keep_cle
 
 META = {"_type": "gradio.FileData"}
 JSON = {"Content-Type": "application/json"}
-EXAMPLE = {"path": str(EXAMPLES / "cat_chelsea.png"), "meta": META}
+EXAMPLE = {"path": str(BUNDLED / "cat.jpg"), "meta": META}
 
 
 def join(url: str, endpoint: str, data: list) -> str:
@@ -143,7 +143,7 @@ def test_a_detail_of_a_wrong_shape_gets_a_sentence(server: Server, detail: Any) 
 
 
 @pytest.mark.parametrize(
-    "part", [None, 5, [], "x", "1, 2, 3", "0, 0, 0, 0", "0, 0, 1000, 10", "-1, 0, 50, 50", "9" * 5000]
+    "part", [None, 5, [], "x", "1, 2, 3", "0, 0, 0, 0", "0, 0, 2000, 10", "-1, 0, 50, 50", "9" * 5000]
 )
 def test_a_part_that_is_none_gets_a_sentence(server: Server, part: Any) -> None:
     assert refused(server, "upscale", [EXAMPLE, 0, part]).startswith("Part ")
@@ -178,9 +178,8 @@ def test_settings_are_those_there_are(server: Server, endpoint: str, values: lis
 
 
 def test_examples_are_let_in_and_dots_before_a_name_do_no_harm(server: Server) -> None:
-    example = EXAMPLES / "cat_chelsea.png"
-    assert ask(server, "compare", [{"path": str(example)}, 0])[0] == "complete"
-    dotted = upload(server, ".cat.png", example.read_bytes())
+    assert ask(server, "compare", [{"path": EXAMPLE["path"]}, 0])[0] == "complete"
+    dotted = upload(server, ".cat.png", (EXAMPLES / "cat_chelsea.png").read_bytes())
     event, answer = ask(server, "compare", [{"path": dotted, "meta": META}, 0])
     assert event == "complete"
     assert Path(answer[1]["path"]).name == "cat-original.png"

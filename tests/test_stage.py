@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES
+from conftest import BUNDLED
 from PIL import Image
 
 from esrgan.page.stage import focus_of, stage_value
@@ -47,7 +47,7 @@ def test_any_size_has_such_a_place(size: tuple[int, int]) -> None:
     assert 0 <= y < size[1]
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.png")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(BUNDLED.glob("*.jpg")), ids=lambda path: path.stem)
 def test_of_the_examples_it_looks_at_the_animal(path: Path) -> None:
     with Image.open(path) as image:
         x, y = focus_of(image)

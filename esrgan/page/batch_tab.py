@@ -10,7 +10,7 @@ import gradio as gr
 
 from ..evaluation.plots import draw_differences
 from ..evaluation.study import Evaluation, Scores
-from ..images.reading import EXAMPLES, MAX_PIXELS, write_image
+from ..images.reading import EXAMPLES, MAX_PIXELS, find_images, write_image
 from .controls import QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import failure, refusing
 from .jobs import Step, Studio
@@ -84,7 +84,7 @@ class BatchTab:
                 with gr.Column(scale=2, min_width=280):
                     self.photos = gr.File(label="Your photos", file_count="multiple", height=260, elem_classes="drop")
                     self.detail, self.button, self.stop = add_controls(studio, "Compare all", 0)
-                    bundled = sorted(map(str, EXAMPLES.glob("*.png")))
+                    bundled = [str(path) for path in find_images(EXAMPLES)]
                     name = f"The {len(bundled)} animals of this page"
                     gr.Examples([[bundled]], self.photos, label=EXAMPLE, example_labels=[name])
                 with gr.Column(scale=3, min_width=280, elem_classes="result"):

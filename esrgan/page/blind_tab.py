@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..evaluation.study import read_truth
 from ..files import replacing
-from ..images.reading import EXAMPLES, write_image
+from ..images.reading import EXAMPLES, find_images, write_image
 from ..images.resize import SCALE, shrink
 from .blind import MODELS, ROUNDS, SIDES, BlindTest, Photo, choose_parts, rounds
 from .controls import MODELS as QUEUED
@@ -85,7 +85,7 @@ class BlindTab:
 
     def begin_with_examples(self, _: Result) -> Iterator[Answer]:
         """Rounds of all example photos."""
-        truths = {path.stem: read_truth(path) for path in sorted(EXAMPLES.glob("*.png"))}
+        truths = {path.stem: read_truth(path) for path in find_images(EXAMPLES)}
         yield from self._begin(
             [Photo(name, truth, shrink(truth, SCALE)) for name, truth in truths.items()], self.detail
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from .limits import Box, Limits, choose_part, fitting, spell_seconds
 logger = logging.getLogger(__name__)
 
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
+WARMING = (0, 0, 384, 288)  # of an example: enough to learn the speed from, and soon done
 UPSCALING = 0.8  # of the time that a job takes, about; the rest is measuring
 MEASURE, CLEAN, DAMAGED = "measure", "clean", "damaged"  # what a photo may be said to be
 
@@ -174,11 +176,14 @@ class Studio:
         return any(model.has_dial for model in self.models.values())
 
     def warm_up(self, photo: Path) -> None:
-        """Do once what takes longer the first time, and learn how fast the machine is."""
+        """Do once, on a small part, what takes longer the first time, and learn how fast the machine is."""
         try:
-            for _ in range(2):  # the second is timed without that
-                for _ in self.compare(photo, 0):
-                    pass
+            with TemporaryDirectory() as folder:
+                part = Path(folder) / "part.png"
+                open_photo(photo).rgb().crop(WARMING).save(part)
+                for _ in range(2):  # the second is timed without that
+                    for _ in self.compare(part, 0):
+                        pass
         except WeightsError as error:
             logger.error("%s", error)
 

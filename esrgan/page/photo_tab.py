@@ -16,7 +16,7 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..evaluation.study import finite
-from ..images.reading import EXAMPLES, write_image
+from ..images.reading import EXAMPLES, find_images, write_image
 from ..images.resize import SCALE
 from .controls import FAILED, MODELS, PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import DELETED, failure, refusing, telling
@@ -188,7 +188,9 @@ class PhotoTab:
             else [gr.Radio(WAYS_TO_SHRINK, value="bicubic", label="How it is shrunk")]
         )
         self.detail, self.button, self.stop = add_controls(self.studio, self.job.title, self.job.detail)
-        self.examples = gr.Examples(sorted(map(str, EXAMPLES.glob("*.png"))), self.photo, label="Or click an animal")
+        self.examples = gr.Examples(
+            [str(path) for path in find_images(EXAMPLES)], self.photo, label="Or click an animal"
+        )
 
     def _add_outputs(self) -> None:
         first = opening(self.labels) if "original" in self.labels else None
