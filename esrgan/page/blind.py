@@ -17,7 +17,7 @@ from .jobs import Pictures, Studio
 from .limits import Box
 
 MODELS = ("mixed", "dogs")
-ROUNDS = 10
+ROUNDS = 12
 SIDES = (128, 96, 64)  # pixels of a part: the largest of which a photo has enough
 SCORED = ("psnr_y", "lpips")
 
@@ -67,7 +67,7 @@ def hardest_parts(photo: Photo, count: int) -> list[Box]:
 
 
 def choose_parts(photos: Sequence[Photo], rng: random.Random) -> list[tuple[Photo, Box]]:
-    """At most ten, of all photos alike, in random order."""
+    """At most `ROUNDS`, of all photos alike, in random order."""
     parts = [(photo, box) for photo in photos for box in hardest_parts(photo, ROUNDS // len(photos))]
     rng.shuffle(parts)
     return parts
