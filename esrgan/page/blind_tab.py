@@ -19,7 +19,7 @@ from .controls import PROMPT, QUIET, Answer
 from .failures import failure, refusing, telling
 from .jobs import Studio
 from .listeners import heard
-from .photo_tab import Result
+from .results import Result
 from .stage import HERE, address
 from .uploads import make_folder
 from .wording import captions, tell_blind

@@ -1,22 +1,20 @@
 """A tab of the page where one photo goes in, and figures and pictures come out, step by step."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
 from ..errors import ImageError
-from ..evaluation.study import finite
-from ..images.reading import EXAMPLES, find_images, write_image
+from ..images.reading import EXAMPLES, find_images
 from ..images.resize import SCALE
 from .controls import FAILED, MODELS, PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import DELETED, failure, refusing, telling
@@ -24,6 +22,7 @@ from .jobs import CLEAN, DAMAGED, MEASURE, Figures, Step, Studio
 from .keepsakes import KINDS, Told, around, make
 from .limits import seen_part
 from .listeners import heard
+from .results import Paths, Recent, Result
 from .saving import ENDINGS, save
 from .stage import address, data_url, focus_of, make_stage, opening, stage_value
 from .uploads import let_in, make_folder
@@ -40,7 +39,6 @@ from .wording import (
 )
 from .zero_gpu import on_gpu
 
-CACHED_RESULTS = 32
 CLOSE = 96  # pixels a side of the closer look on a card
 PEEKED = 400_000  # pixels of a result, at most, that are shown anew while the dial is moved
 
@@ -64,7 +62,6 @@ DOWNLOAD = """address => {
 }"""
 
 Photo = dict[str, Any] | None
-Paths = dict[str, str]
 
 SEEN = """(result, seen, ...rest) => {
     const stage = [...document.querySelectorAll(".stage")].find(stage => stage.offsetParent)
@@ -101,48 +98,6 @@ class Job:
     has_parts: bool = False
 
 
-class Result(NamedTuple):
-    """What a job has given so far.
-
-    Attributes:
-        paths: pictures by their names.
-        files: those that are saved, where they have more than the picture.
-        notes: what was done with the photo before.
-        figures: with the last step.
-        detail: that was asked for.
-        damaged: whether the camera stages were at work.
-        awaited: the names of pictures still to come.
-    """
-
-    paths: Paths = {}  # noqa: RUF012  # never changed
-    files: Paths = {}  # noqa: RUF012
-    notes: tuple[str, ...] = ()
-    figures: Figures | None = None
-    detail: float = 0
-    damaged: bool = False
-    awaited: tuple[str, ...] = ()
-
-    @property
-    def first(self) -> str:
-        """The picture that says where to look first."""
-        return self.paths.get("original", self.paths["bicubic"])
-
-    def add(self, step: Step, folder: Path, stem: str) -> "Result":
-        """With what a step adds, which is written to the folder."""
-        paths, files = dict(self.paths), dict(self.files)
-        for name, picture in step.pictures.items():
-            if name not in paths:
-                paths[name] = str(folder / f"{stem}-{name}.png")
-                write_image(picture, Path(paths[name]))
-        for name in step.exact.keys() - files.keys():
-            (folder / "exact").mkdir(exist_ok=True)
-            files[name] = str(folder / "exact" / f"{stem}-{name}.png")
-            step.exact[name].save(Path(files[name]))
-        awaited = () if step.figures else self.awaited
-        figures = step.figures and finite(step.figures)
-        return Result(paths, files, step.notes, figures, self.detail, step.damaged, awaited)
-
-
 class PhotoTab:
     """The tab of a job: made inside a page's blocks, it adds itself to them."""
 
@@ -151,7 +106,7 @@ class PhotoTab:
         self.job = job
         self.kept = kept
         self.labels = {name: text for name, text in picture_labels(studio.ways).items() if name in job.shown}
-        self.cached: OrderedDict[tuple[str, ...], Result] = OrderedDict()
+        self.recent = Recent()
         self.work = on_gpu(job.work, job.pixels)
         self.question = on_gpu(studio.doubt, lambda small, *_: 2 * small.width * small.height)
         self.look_closer = on_gpu(studio.peek, lambda small, box, *_: small.width * small.height)
@@ -270,6 +225,16 @@ class PhotoTab:
             self.examples.load_input_event.then: new,
             adopted.change: None,
         }
+        self._wire_doubt(visit)
+        shown = [self.rows, self.stage, self.details]
+        stops = [self.stop.click, self.photo.clear]
+        for done in work.wire(triggers, stops, visit):
+            shows = done.success(self.show, [self.result, visit], shown, trigger_mode="always_last", **PROMPT)
+            self._tell_gone(shows)
+        for stop in stops:
+            self._tell_gone(stop(self.show_finished, [self.result, visit], self.stage, **PROMPT))
+
+    def _wire_doubt(self, visit: gr.State) -> None:
         self.ask_doubt.click(
             telling(self.add_doubt, lambda sentence: (sentence, gr.skip())),
             [self.result, visit],
@@ -278,13 +243,6 @@ class PhotoTab:
             show_progress="hidden",
             **MODELS,
         ).failure(lambda: "", None, self.doubt_told, **QUIET)
-        shown = [self.rows, self.stage, self.details]
-        stops = [self.stop.click, self.photo.clear]
-        for done in work.wire(triggers, stops, visit):
-            shows = done.success(self.show, [self.result, visit], shown, trigger_mode="always_last", **PROMPT)
-            self._tell_gone(shows)
-        for stop in stops:
-            self._tell_gone(stop(self.show_finished, [self.result, visit], self.stage, **PROMPT))
 
     def _wire_pictures(self) -> None:
         self._tell_gone(self.result.change(self.show_stage, self.result, self.stage, **PROMPT))
@@ -377,7 +335,7 @@ class PhotoTab:
         path = Path(photo["path"])
         with refusing():
             key = (path.stem, sha256(path.read_bytes()).hexdigest(), f"{detail:g}", *map(str, settings))
-            result = self._recall(key)
+            result = self.recent.recall(key)
             if not result:
                 awaited = tuple(self.labels.keys() - {"doubt"} - (self.studio.models.keys() - self.chosen(settings)))
                 started, folder, result = time.monotonic(), make_folder(), Result(detail=detail, awaited=awaited)
@@ -386,7 +344,7 @@ class PhotoTab:
                     new = result if result.paths.keys() != before.paths.keys() else gr.skip()
                     # Not gr.skip() for all, after which Gradio keeps a component for good with each answer.
                     yield None, tell_progress(step, time.monotonic() - started), new
-                self._keep(key, result)
+                self.recent.keep(key, result)
         figures = result.figures or {}
         yield figures, add_notes(self.job.tell(figures)[0], result.notes), result
 
@@ -415,24 +373,6 @@ class PhotoTab:
             gr.DownloadButton(value=files.get(name), visible=name in files, interactive=True) for name in self.job.saved
         )
         return *buttons, told, gr.Column(visible=bool(result.paths))
-
-    def _recall(self, key: tuple[str, ...]) -> Result | None:
-        """An earlier result, unless it was deleted; it is kept from now on."""
-        result = self.cached.get(key)
-        paths = [Path(path) for path in (*result.paths.values(), *result.files.values())] if result else []
-        if not all(path.exists() for path in paths):
-            return None
-        for path in paths:
-            path.touch()
-        if result:
-            self.cached.move_to_end(key)
-        return result
-
-    def _keep(self, key: tuple[str, ...], result: Result) -> None:
-        self.cached[key] = result
-        self.cached.move_to_end(key)
-        if len(self.cached) > CACHED_RESULTS:
-            self.cached.popitem(last=False)
 
     def _if_open(self) -> str:
         """JavaScript that keeps `adopt` from what it would take if another tab is the one of the address.

@@ -1,0 +1,83 @@
+"""What a job has given so far, as files among those that are served, and what the last jobs have given."""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import NamedTuple
+
+from ..evaluation.study import finite
+from ..images.reading import write_image
+from .jobs import Figures, Step
+
+MOST = 32  # results of a tab that are remembered
+
+Paths = dict[str, str]
+Key = tuple[str, ...]
+
+
+class Result(NamedTuple):
+    """What a job has given so far.
+
+    Attributes:
+        paths: pictures by their names.
+        files: those that are saved, where they have more than the picture.
+        notes: what was done with the photo before.
+        figures: with the last step.
+        detail: that was asked for.
+        damaged: whether the camera stages were at work.
+        awaited: the names of pictures still to come.
+    """
+
+    paths: Paths = {}  # noqa: RUF012  # never changed
+    files: Paths = {}  # noqa: RUF012
+    notes: tuple[str, ...] = ()
+    figures: Figures | None = None
+    detail: float = 0
+    damaged: bool = False
+    awaited: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> str:
+        """The picture that says where to look first."""
+        return self.paths.get("original", self.paths["bicubic"])
+
+    def add(self, step: Step, folder: Path, stem: str) -> "Result":
+        """With what a step adds, which is written to the folder."""
+        paths, files = dict(self.paths), dict(self.files)
+        for name, picture in step.pictures.items():
+            if name not in paths:
+                paths[name] = str(folder / f"{stem}-{name}.png")
+                write_image(picture, Path(paths[name]))
+        for name in step.exact.keys() - files.keys():
+            (folder / "exact").mkdir(exist_ok=True)
+            files[name] = str(folder / "exact" / f"{stem}-{name}.png")
+            step.exact[name].save(Path(files[name]))
+        awaited = () if step.figures else self.awaited
+        figures = step.figures and finite(step.figures)
+        return Result(paths, files, step.notes, figures, self.detail, step.damaged, awaited)
+
+
+class Recent:
+    """The results of the last jobs, by what they were asked by: for who comes back, or asks for the same."""
+
+    def __init__(self) -> None:
+        self.results: OrderedDict[Key, Result] = OrderedDict()
+
+    def recall(self, key: Key) -> Result | None:
+        """An earlier result, unless it was deleted; it is kept from now on."""
+        result = self.results.get(key)
+        if not result:
+            return None
+        paths = [Path(path) for path in (*result.paths.values(), *result.files.values())]
+        if not all(path.exists() for path in paths):
+            return None
+        for path in paths:
+            path.touch()
+        self.results.move_to_end(key)
+        return result
+
+    def keep(self, key: Key, result: Result) -> None:
+        """Remember a result, the oldest being forgotten where there are too many."""
+        self.results[key] = result
+        self.results.move_to_end(key)
+        if len(self.results) > MOST:
+            self.results.popitem(last=False)
