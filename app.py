@@ -26,8 +26,9 @@ from esrgan.page import zero_gpu
 from esrgan.page.batch_tab import BatchTab
 from esrgan.page.blind_tab import BlindTab
 from esrgan.page.inputs import Page
-from esrgan.page.jobs import Studio, error_name, load_models
+from esrgan.page.jobs import Studio, error_name
 from esrgan.page.limits import MAX_MEGABYTES, PROMPT_SECONDS
+from esrgan.page.models import load_models
 from esrgan.page.photo_tab import Job, PhotoTab
 from esrgan.page.stage import OPENING
 from esrgan.page.study_tab import add_study_tab

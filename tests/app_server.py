@@ -16,7 +16,7 @@ import torch
 from conftest import ROOT
 
 from esrgan import Generator
-from esrgan.page.jobs import Model
+from esrgan.page.models import Model
 
 START_SECONDS = 180
 

@@ -35,7 +35,8 @@ from esrgan.images.bounded import read_image
 from esrgan.images.resize import shrink
 from esrgan.models.generator import BUNDLED
 from esrgan.page.controls import Visit
-from esrgan.page.jobs import Figures, Model, Studio
+from esrgan.page.jobs import Figures, Studio
+from esrgan.page.models import Model
 from esrgan.page.study_tab import PICTURES
 from esrgan.page.uploads import MARK, claim_folder, delete_old, keep_clean
 from esrgan.page.wording import tell_comparison

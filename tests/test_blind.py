@@ -15,7 +15,8 @@ from PIL import Image
 from esrgan.evaluation.metrics import compare
 from esrgan.images.resize import shrink
 from esrgan.page.blind import MODELS, BlindTest, Photo, Round, by_chance, choose_parts, hardest_parts, rounds
-from esrgan.page.jobs import Model, Studio
+from esrgan.page.jobs import Studio
+from esrgan.page.models import Model
 from esrgan.page.wording import captions, tell_blind
 
 BOX = (0, 0, 64, 64)

@@ -19,7 +19,8 @@ from PIL import Image
 import app
 from esrgan import ImageError
 from esrgan.errors import FileError
-from esrgan.page.jobs import Model, Step, Studio
+from esrgan.page.jobs import Step, Studio
+from esrgan.page.models import Model
 from esrgan.page.uploads import MARK, claim_folder, delete_old, is_own, keep_clean, let_in
 
 META = {"_type": "gradio.FileData"}

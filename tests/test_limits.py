@@ -13,8 +13,9 @@ from PIL import Image
 
 from esrgan import Generator, ImageError
 from esrgan.images.photo import Photo
-from esrgan.page.jobs import Model, Step, Studio
+from esrgan.page.jobs import Step, Studio
 from esrgan.page.limits import PROMPT_PIXELS, Limits, choose_part, fitting, middle, read_part, seen_part
+from esrgan.page.models import Model
 
 SIDES = st.integers(1, 10_000)
 

@@ -17,7 +17,7 @@ from PIL import Image
 import app
 from esrgan.evaluation.study import bicubic, measure, read_truth
 from esrgan.images.resize import shrink
-from esrgan.page.jobs import Model
+from esrgan.page.models import Model
 
 mcp = pytest.importorskip("mcp", reason="mcp is not installed; pip install 'gradio[mcp]'")
 streamable = pytest.importorskip("mcp.client.streamable_http")

@@ -16,7 +16,7 @@ from esrgan import Generator, WeightsError
 from esrgan.__main__ import main
 from esrgan.models.convert import load
 from esrgan.models.source import Source, is_hub_id, parse, split_label
-from esrgan.page.jobs import Model
+from esrgan.page.models import Model
 
 
 @pytest.fixture

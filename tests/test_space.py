@@ -23,7 +23,8 @@ from esrgan.errors import WeightsError
 from esrgan.evaluation.study import measure, read_truth
 from esrgan.models.generator import BUNDLED, Generator
 from esrgan.page import zero_gpu
-from esrgan.page.jobs import Model, Studio, load_models
+from esrgan.page.jobs import Studio
+from esrgan.page.models import Model, load_models
 
 SOURCES = {"mixed": "me/mixed", "dogs": "me/dogs"}
 DEPLOY = ["deploy-space", "me/animals", "--mixed", "me/mixed", "--dogs", "me/dogs"]

@@ -13,7 +13,8 @@ from esrgan import Generator
 from esrgan.evaluation.metrics import compare
 from esrgan.images.degradation import degrade, seed_of
 from esrgan.images.resize import enlarge
-from esrgan.page.jobs import Model, Step, Studio, blend_amount
+from esrgan.page.jobs import Step, Studio
+from esrgan.page.models import Model, blend_amount
 from esrgan.page.wording import tell_progress
 
 
