@@ -25,7 +25,7 @@
     const TABS = "[role=tab], .overflow-dropdown button";
     const address = tab => "#" + tab.textContent.trim().toLowerCase().replace(/[^a-z0-9]+/g, "-");
     const open = hash => {
-        const tabs = [...document.querySelectorAll(TABS)];
+        const tabs = [...all(TABS)];
         (tabs.find(tab => address(tab) === hash) || tabs[0])?.click();
     };
     document.addEventListener("click", event => {
@@ -35,7 +35,7 @@
     window.addEventListener("popstate", () => open(location.hash));
     if (location.hash) open(location.hash);
 
-    const panel = () => [...document.querySelectorAll("[role=tabpanel]")].find(element => element.checkVisibility() && element.querySelector(".drop"));
+    const panel = () => [...all("[role=tabpanel]")].find(element => element.checkVisibility() && element.querySelector(".drop"));
     async function take(files) {
         if (!panel()) open("");  // from a tab that takes no photos
         const input = () => panel()?.querySelector("input[type=file]");

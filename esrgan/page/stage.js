@@ -109,19 +109,19 @@ function zoom(factor, at) {
 function choose(index) {
     if (index < 0 || index >= layers.length) return;
     view.right = index;
-    if (view.mode === "wipe") build(); else draw();
-    const pane = view.mode === "side" && shown[index]; if (pane) pane.scrollIntoView?.({block: "nearest"});
+    if (view.mode === "wipe") build();
+    else { draw(); shown[index].scrollIntoView({block: "nearest"}); }
 }
 
 const actions = {
     wipe: () => { view.mode = "wipe"; build(); }, side: () => { view.mode = "side"; build(); },
     in: () => zoom(STEP), out: () => zoom(1 / STEP), exact: () => zoom(exact() / view.scale), fit: () => zoom(fit() / view.scale),
-    full: () => document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen?.(), hold: () => {},
+    full: () => document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen?.(),
 };
 const hold = held => { if (view.mode !== "wipe") return; view.held = held; draw(); };
 stage.querySelector(".bar").addEventListener("click", event => {
     const button = event.target.closest("button"); if (!button) return;
-    if (button.dataset.layer) choose(Number(button.dataset.layer)); else actions[button.dataset.do]();
+    if (button.dataset.layer) choose(Number(button.dataset.layer)); else actions[button.dataset.do]?.();
 });
 buttons.hold.addEventListener("pointerdown", () => hold(true));
 for (const over of ["pointerup", "pointerleave", "pointercancel", "blur"]) buttons.hold.addEventListener(over, () => hold(false));
