@@ -63,8 +63,6 @@ def test_of_lpips_less_is_better_and_what_not_every_photo_has_is_left_out() -> N
 
 
 def test_a_photo_too_small_to_be_measured_is_named(tmp_path) -> None:
-    from PIL import Image
-
     write_image(Image.new("RGB", (18, 40)), tmp_path / "tiny.png")
     with pytest.raises(ImageError, match=r"tiny\.png: 16 x 40"):
         read_truth(tmp_path / "tiny.png")

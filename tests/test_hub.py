@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import EXAMPLES, ROOT
+from conftest import EXAMPLES, ROOT, as_saved
 from hub_server import Fault, Hub
 from huggingface_hub import HfApi, ModelCard, constants
 from kill_and_resume import arguments, make_photos
@@ -418,6 +418,15 @@ def test_a_run_for_photos_with_noise_is_published_as_a_stage(online: Hub, run: P
     Generator(1, 4, 4).save_pretrained(tmp_path / "other")
     with pytest.raises(WeightsError, match="of another architecture"):
         gather(run, tmp_path / "other")
+
+
+def test_a_generator_pushes_itself_with_its_other_stages(online: Hub) -> None:
+    stages = {"gan": Generator(1, 8, 4), "psnr": Generator(1, 8, 4), "camera": Generator(1, 8, 4)}
+    address = stages["gan"].push_to_hub("me/cats", psnr=stages["psnr"], camera=stages["camera"])
+    assert online["me/cats"].commits[-1].oid in address
+    for stage, generator in stages.items():
+        found = Generator.from_pretrained("me/cats", stage=stage)
+        assert all(torch.equal(found.state_dict()[key], value) for key, value in as_saved(generator).items())
 
 
 def test_one_stage_alone_says_so(online: Hub, run: Path) -> None:

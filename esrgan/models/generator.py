@@ -244,6 +244,7 @@ class Generator(nn.Module):
         repo_id: str,
         *,
         psnr: "Generator | None" = None,
+        camera: "Generator | None" = None,
         private: bool | None = None,
         token: str | bool | None = None,
         commit_message: str = "Upload generator",
@@ -253,6 +254,7 @@ class Generator(nn.Module):
         Args:
             repo_id: owner/name.
             psnr: as for `save_pretrained`.
+            camera: likewise.
             private: for a new repository; by default the owner's setting.
             token: by default the one of `hf auth login`.
             commit_message: what the commit says.
@@ -266,7 +268,7 @@ class Generator(nn.Module):
         api = HfApi(token=token)
         api.create_repo(repo_id, private=private, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder, psnr=psnr)
+            self.save_pretrained(folder, psnr=psnr, camera=camera)
             return api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message).commit_url
 
 
