@@ -116,6 +116,22 @@ def test_a_damaged_photo_goes_to_the_camera_stage_and_the_notes_say_why(repairin
     )
 
 
+def test_of_the_models_that_are_asked_for_alone_it_is_told_which_weights_are_at_work(
+    repairing: Studio, tmp_path: Path
+) -> None:
+    photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 228, 156))
+    dogs = upscaled(repairing, photo, tmp_path / "photo.jpg", names=["dogs"])
+    assert dogs.damaged
+    assert dogs.notes[-1] == "The weights for damaged photos are at work, which the dial does not change."
+    mixed = upscaled(repairing, photo, tmp_path / "photo.jpg", names=["mixed"])
+    assert (mixed.damaged, mixed.notes) == (False, ())
+    asked = upscaled(repairing, photo, tmp_path / "photo.jpg", names=["mixed"], condition="damaged")
+    assert (asked.damaged, asked.notes) == (
+        False,
+        ("There are no weights for damaged photos; the usual ones are at work.",),
+    )
+
+
 def test_a_photo_that_was_enlarged_before_is_halved_if_asked_for(repairing: Studio, tmp_path: Path) -> None:
     photo = enlarge(Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 228, 156)), 2)
     assert "enlarged before" in upscaled(repairing, photo, tmp_path / "as it is.png").notes[-1]

@@ -144,7 +144,7 @@ class Studio:
         truth = crop_to_multiple(truth, SCALE)
         damaged = degradation != "bicubic"
         small, truth = degrade(truth, degradation, seed_of(path.name))
-        first = Step(0, "", small, truth, notes=notes + self._tell_stage(damaged), damaged=damaged)
+        first = Step(0, "", small, truth, notes=notes + tell_stage(damaged, self.models), damaged=damaged)
         pixels = np.asarray(first.source)
         for step in self._enlarge(first, pixels, 8, detail, lambda _, result: Image.fromarray(result)):
             yield step
@@ -197,20 +197,8 @@ class Studio:
         if not models:
             raise ImageError(f"Choose a model: {', '.join(self.models)}.")
         photo = open_photo(path, path.name)
-        notes = tell_conversion(photo)
-        measured = photo.condition()
-        has_choice = condition == MEASURE and any(model.camera for model in self.models.values())
-        damaged = condition == DAMAGED or (has_choice and measured.damage is not None)
-        if has_choice:
-            notes += (f"It has {measured.damage}." if damaged else "It looks clean: no blocks of JPEG, no noise.",)
-        notes += self._tell_stage(damaged)
-        if halve:
-            photo = photo.halved()
-            notes += ("It was halved first.",)
-        elif measured.is_enlarged:
-            notes += (
-                "It seems to have been enlarged before: half its pixels show as much. Halving it first may help.",
-            )
+        damaged, notes = judge(photo, condition, halve, models)
+        photo = photo.halved() if halve else photo
         size = photo.colour.shape[1], photo.colour.shape[0]
         box = choose_part(part, size, self.limits)
         check_size((box[2] - box[0], box[3] - box[1]), path.name)
@@ -234,12 +222,7 @@ class Studio:
         first = Step(0, "", source, notes=notes, damaged=damaged)
         for step in self._enlarge(first, photo.colour, photo.bits, detail, finish, models):
             yield replace(step, exact=exact)
-        results = step.results
-        consistency = {way: metrics.compare(shrink(result, SCALE), source) for way, result in results.items()}
-        figures: Figures = {"consistency": consistency}
-        if {"mixed", "dogs"} <= results.keys():
-            figures["mixed_against_dogs"] = metrics.compare(results["mixed"], results["dogs"])
-        yield replace(step, done=1, text="done", exact=exact, figures=figures)
+        yield replace(step, done=1, text="done", exact=exact, figures=measure_consistency(step.results, source))
         if models.keys() == self.models.keys():
             self.limits.learn(source.width * source.height, time.monotonic() - started)
 
@@ -357,15 +340,6 @@ class Studio:
     def _chosen(self, names: Collection[str] | None) -> Mapping[str, Model]:
         return self.models if names is None else {name: self.models[name] for name in self.models if name in names}
 
-    def _tell_stage(self, damaged: bool) -> tuple[str, ...]:
-        if not damaged:
-            return ()
-        without = [name.capitalize() for name, model in self.models.items() if not model.camera]
-        if len(without) == len(self.models):
-            return ("None of the models has weights for damaged photos; the usual ones are at work.",)
-        told = "The weights for damaged photos are at work, which the dial does not change."
-        return (f"{told} {' and '.join(without)} has none of them." if without else told,)
-
     def _tell_part(self, box: Box, size: tuple[int, int]) -> str:
         pixels = size[0] * size[1]
         whole = f"all of it, 0, 0, {size[0]}, {size[1]}, takes {spell_seconds(pixels * self.limits.pace)}"
@@ -373,6 +347,51 @@ class Studio:
             whole = f"at most {self.limits.most / 1e6:g} megapixels at once"
         part = ", ".join(map(str, box))
         return f"This is the part {part} of your photo of {spell_size(size)}; ask for another: {whole}."
+
+
+def judge(photo: Photo, condition: str, halve: bool, models: Mapping[str, Model]) -> tuple[bool, tuple[str, ...]]:
+    """Whether camera stages are to be at work, and what there is to tell of the photo.
+
+    Args:
+        photo: as its file has it.
+        condition: `DAMAGED`, `CLEAN`, or `MEASURE` to go by the photo.
+        halve: whether it is halved next.
+        models: those that enlarge it.
+    """
+    measured = photo.condition()
+    has_camera = any(model.camera for model in models.values())
+    is_measured = has_camera and condition == MEASURE
+    damaged = condition == DAMAGED or (is_measured and measured.damage is not None)
+    notes = list(tell_conversion(photo))
+    if is_measured:
+        notes.append(f"It has {measured.damage}." if damaged else "It looks clean: no blocks of JPEG, no noise.")
+    notes += tell_stage(damaged, models)
+    if halve:
+        notes.append("It was halved first.")
+    elif measured.is_enlarged:
+        notes.append("It seems to have been enlarged before: half its pixels show as much. Halving it first may help.")
+    return damaged and has_camera, tuple(notes)
+
+
+def measure_consistency(results: Pictures, source: Image.Image) -> Figures:
+    """How close each result, shrunk back, is to the photo; of Mixed and Dogs also how close they are to one another."""
+    found: Figures = {
+        "consistency": {way: metrics.compare(shrink(result, SCALE), source) for way, result in results.items()}
+    }
+    if {"mixed", "dogs"} <= results.keys():
+        found["mixed_against_dogs"] = metrics.compare(results["mixed"], results["dogs"])
+    return found
+
+
+def tell_stage(damaged: bool, models: Mapping[str, Model]) -> tuple[str, ...]:
+    """Which weights are at work, where it is not the usual ones."""
+    if not damaged:
+        return ()
+    without = [name.capitalize() for name, model in models.items() if not model.camera]
+    if len(without) == len(models):
+        return ("There are no weights for damaged photos; the usual ones are at work.",)
+    told = "The weights for damaged photos are at work, which the dial does not change."
+    return (f"{told} {' and '.join(without)} has none of them." if without else told,)
 
 
 def tell_conversion(photo: Photo) -> tuple[str, ...]:
