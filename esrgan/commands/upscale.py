@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import EsrganError, WeightsError
-from ..models.source import MODEL, parse, parse_stage, readable
+from ..models.source import MODEL, Source, parse, parse_stage, readable
 
 if TYPE_CHECKING:
+    import torch
+
     from ..inference.folder import Targets
+    from ..inference.upscaler import Upscaler
 
 logger = logging.getLogger("esrgan")
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
@@ -100,27 +103,19 @@ def run(options: argparse.Namespace) -> int:
     from ..images.xmp import Provenance
     from ..inference.device import best_device
     from ..inference.folder import find_targets, upscale_file
-    from ..inference.openvino import OpenVINOUpscaler
-    from ..inference.upscaler import Upscaler
-    from ..models.convert import load
 
-    compiled = options.backend != "torch"
-    on_cpu = compiled or parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
+    on_cpu = options.backend != "torch" or parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
     state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))  # how long one process may wait for another
     targets = find_targets(options.inputs, options.output, EXTENSIONS.get(options.format))
     wanted = [pair for pair in targets.pairs if options.overwrite or not pair[1].is_file()]
     (wanted,) = broadcast_object_list([wanted])  # one process may have begun to write before another looks
-    given = {"tile": options.tile, "overlap": options.overlap, "ensemble": options.ensemble}
     model = parse(options.model)
     if options.stage not in (None, "auto"):
         model = model._replace(stage=options.stage)
-    sources = [model, model._replace(stage="camera")] if options.stage == "auto" else [model]
     try:
-        upscaler, *others = (
-            OpenVINOUpscaler(generator, int8=options.backend == "openvino-int8", **given)
-            if compiled
-            else Upscaler(generator, device=state.device, **given)
-            for generator in (load(str(source)) for source in sources)
+        upscaler = make_upscaler(options, model, state.device)
+        repairer = (
+            make_upscaler(options, model._replace(stage="camera"), state.device) if options.stage == "auto" else None
         )
     except ValueError as error:
         logger.error("%s", error)
@@ -142,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
                     provenance=provenance,
                     all_frames=options.all_frames,
                     progress=state.is_main_process,
-                    repairer=others[0] if others else None,
+                    repairer=repairer,
                     halve=options.halve,
                 )
             except (EsrganError, OSError) as error:
@@ -155,6 +150,23 @@ def run(options: argparse.Namespace) -> int:
     state.wait_for_everyone()  # a launcher ends all as soon as one reports a failure
     state.destroy_process_group()
     return 1 if failed or targets.problems else 0
+
+
+def make_upscaler(options: argparse.Namespace, source: Source, device: "torch.device") -> "Upscaler":
+    """What enlarges by a model, as the options say.
+
+    Raises:
+        ValueError: tiles are not larger than their overlap.
+    """
+    from ..inference.openvino import OpenVINOUpscaler
+    from ..inference.upscaler import Upscaler
+    from ..models.convert import load
+
+    generator = load(str(source))
+    given = {"tile": options.tile, "overlap": options.overlap, "ensemble": options.ensemble}
+    if options.backend == "torch":
+        return Upscaler(generator, device=device, **given)
+    return OpenVINOUpscaler(generator, int8=options.backend == "openvino-int8", **given)
 
 
 def report(options: argparse.Namespace, targets: "Targets", wanted: int, processes: int, failed: Sequence[str]) -> None:
