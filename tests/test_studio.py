@@ -132,6 +132,13 @@ def test_of_the_models_that_are_asked_for_alone_it_is_told_which_weights_are_at_
     )
 
 
+def test_doubt_asks_both_ends_of_a_dial_where_it_changes_anything(repairing: Studio) -> None:
+    small = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 132, 92))
+    mixed = ["Mixed at detail 0", "Mixed at detail 1"]
+    assert [step.text for step in repairing.doubt(small)] == [*mixed, "Dogs at detail 0", "Dogs at detail 1", "done"]
+    assert [step.text for step in repairing.doubt(small, damaged=True)] == [*mixed, "Dogs at detail 1", "done"]
+
+
 def test_a_photo_that_was_enlarged_before_is_halved_if_asked_for(repairing: Studio, tmp_path: Path) -> None:
     photo = enlarge(Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 228, 156)), 2)
     assert "enlarged before" in upscaled(repairing, photo, tmp_path / "as it is.png").notes[-1]

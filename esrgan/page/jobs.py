@@ -229,7 +229,7 @@ class Studio:
     def doubt(self, small: Image.Image, damaged: bool = False) -> Iterator[Step]:
         """Where the models disagree: mixed and dogs, each at both ends of its dial, wherever that stands.
 
-        Of damaged photos it is the camera stages that may disagree, which have no dial.
+        Of damaged photos it is the camera stages that may disagree, where there are any, which have no dial.
 
         Args:
             small: the photo, before it is enlarged.
@@ -238,11 +238,7 @@ class Studio:
         Yields:
             At the end `doubt`.
         """
-        ends = [
-            (name, detail)
-            for name in ("mixed", "dogs")
-            for detail in ((0, 1) if self.has_dial and not damaged else (1,))
-        ]
+        ends = [(name, detail) for name in ("mixed", "dogs") for detail in self.models[name].ends(damaged=damaged)]
         results = []
         for i, (name, detail) in enumerate(ends):
             for done, count, enlarged in self.models[name].suited(detail, damaged=damaged).stream(small):

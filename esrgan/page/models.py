@@ -52,6 +52,10 @@ class Model:
         """The camera stage for damaged photos, where there is one; else what the dial says."""
         return self.camera if damaged and self.camera else self.at(detail)
 
+    def ends(self, *, damaged: bool) -> tuple[int, ...]:
+        """Both ends of the dial; one alone where it changes nothing."""
+        return (0, 1) if self.has_dial and not (damaged and self.camera) else (1,)
+
     def _at(self, detail: float) -> Upscaler:
         return Upscaler(blend(self.psnr, self.gan, amount=blend_amount(detail)) if self.has_dial else self.gan)
 
