@@ -9,6 +9,7 @@ A marked block, from `<!-- table: NAME -->` to `<!-- end -->`, holds what `BLOCK
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard
@@ -23,11 +24,14 @@ from esrgan.evaluation.metrics import METRICS  # noqa: E402
 from esrgan.evaluation.plots import draw_differences, draw_plate  # noqa: E402
 from esrgan.evaluation.study import Evaluation, Method, bicubic, read_truth  # noqa: E402
 from esrgan.files import replacing  # noqa: E402
+from esrgan.images.bounded import read_image  # noqa: E402
 from esrgan.images.degradation import degrade, seed_of  # noqa: E402
 from esrgan.images.reading import EXAMPLES, find_images  # noqa: E402
-from esrgan.images.resize import shrink  # noqa: E402
+from esrgan.images.resize import SCALE, shrink  # noqa: E402
 from esrgan.page.stage import OPENING, OPENING_PHOTO, OPENING_STAGE  # noqa: E402
 
+PICTURES = ROOT / "docs" / "pictures"
+CELL = (384, 252)  # pixels of a picture in a plate
 CARDS = [ROOT / "esrgan" / "pretrained" / name / "README.md" for name in ("mixed", "dogs")]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *CARDS]
 STUDIES = report.read_studies()
@@ -131,19 +135,38 @@ def write_differences(path: Path) -> None:
 
 def write_crops(path: Path, ways: dict[str, Method | None], degradation: str = "bicubic") -> None:
     """Parts of example photos at 3 times their size, by each way; None is the photo itself."""
-    width, height, zoom, gap, head = 128, 84, 3, 6, 26
     corners = {"dog.jpg": (526, 333), "red_panda.jpg": (470, 345), "bird.jpg": (436, 250)}
-    across, down = width * zoom + gap, height * zoom + gap
-    plate = Image.new("RGB", (len(ways) * across - gap, head + len(corners) * down - gap), "white")
-    for x, way in enumerate(ways):
-        place = (x * across + width * zoom / 2, head / 2)
-        ImageDraw.Draw(plate).text(place, way, "black", ImageFont.load_default(16), anchor="mm")
-    for y, (name, (left, top)) in enumerate(corners.items()):
+    rows = []
+    for name, (left, top) in corners.items():
         small, truth = degrade(read_truth(EXAMPLES / name), degradation, seed_of(name))
-        for x, method in enumerate(ways.values()):
-            part = (method(small) if method else truth).crop((left, top, left + width, top + height))
-            shown = part.resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
-            plate.paste(shown, (x * across, head + y * down))
+        box = (left, top, left + CELL[0] // 3, top + CELL[1] // 3)
+        parts = [(method(small) if method else truth).crop(box) for method in ways.values()]
+        rows.append([part.resize(CELL, Image.Resampling.NEAREST) for part in parts])
+    draw_rows(path, list(ways), rows)
+
+
+def write_compressed(path: Path, ways: dict[str, Method]) -> None:
+    """The middles of photos that were stored badly, enlarged by each way."""
+    rows = []
+    for photo in sorted((PICTURES / "compressed").glob("*.png")):
+        small = read_image(photo)
+        left, top = ((SCALE * side - shown) // 2 for side, shown in zip(small.size, CELL, strict=True))
+        box = (left, top, left + CELL[0], top + CELL[1])
+        rows.append([method(small).crop(box) for method in ways.values()])
+    draw_rows(path, list(ways), rows)
+
+
+def draw_rows(path: Path, heads: Sequence[str], rows: Sequence[Sequence[Image.Image]]) -> None:
+    """Write a JPEG of rows of pictures of `CELL` pixels, with a head over each column."""
+    gap, head = 6, 26
+    across, down = CELL[0] + gap, CELL[1] + gap
+    plate = Image.new("RGB", (len(heads) * across - gap, head + len(rows) * down - gap), "white")
+    for x, text in enumerate(heads):
+        place = (x * across + CELL[0] / 2, head / 2)
+        ImageDraw.Draw(plate).text(place, text, "black", ImageFont.load_default(16), anchor="mm")
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            plate.paste(picture, (x * across, head + y * down))
     plate.save(path, "JPEG", quality=85, optimize=True)
 
 
@@ -157,11 +180,13 @@ def write_pictures() -> None:
     with replacing(report.STUDY / "plate.png") as path:
         draw_plate({"bicubic": bicubic, **ways}, find_images(EXAMPLES), path)
     texture, camera = ways["dogs:gan"], Upscaler(Generator.from_pretrained("dogs", stage="camera"))
-    with replacing(ROOT / "docs" / "pictures" / "plate.jpg") as path:
+    with replacing(PICTURES / "plate.jpg") as path:
         write_crops(path, {"bicubic": bicubic, "this library": texture, "the photo itself": None})
-    with replacing(ROOT / "docs" / "pictures" / "camera.jpg") as path:
-        stages = {"adversarial stage": texture, "camera stage": camera}
-        write_crops(path, {"bicubic": bicubic, **stages, "the photo itself": None}, "camera")
+    stages: dict[str, Method] = {"bicubic": bicubic, "adversarial stage": texture, "camera stage": camera}
+    with replacing(PICTURES / "camera.jpg") as path:
+        write_crops(path, {**stages, "the photo itself": None}, "camera")
+    with replacing(PICTURES / "compressed.jpg") as path:
+        write_compressed(path, stages)
     write_opening()
 
 
