@@ -33,7 +33,7 @@ from esrgan.evaluation.metrics import compare
 from esrgan.evaluation.study import bicubic, evaluate, finite, measure, read_truth
 from esrgan.images.bounded import read_image
 from esrgan.images.resize import shrink
-from esrgan.models.generator import BUNDLED
+from esrgan.models.layout import BUNDLED
 from esrgan.page.controls import Visit
 from esrgan.page.jobs import Figures, Studio
 from esrgan.page.models import Model

@@ -21,7 +21,8 @@ import app
 from esrgan.__main__ import main
 from esrgan.errors import WeightsError
 from esrgan.evaluation.study import measure, read_truth
-from esrgan.models.generator import BUNDLED, Generator
+from esrgan.models.generator import Generator
+from esrgan.models.layout import BUNDLED
 from esrgan.page import zero_gpu
 from esrgan.page.jobs import Studio
 from esrgan.page.models import Model, load_models

@@ -23,9 +23,9 @@ def run(options: argparse.Namespace) -> int:
     """Convert, and say what it is."""
     from ..files import check_file
     from ..models.convert import read_checkpoint
-    from ..models.generator import CONFIG_NAME, STAGES
+    from ..models.layout import FILES
 
-    for name in (CONFIG_NAME, *STAGES.values()):
+    for name in FILES:
         check_file(options.output / name)
     generator = read_checkpoint(options.input)
     generator.save_pretrained(options.output)

@@ -8,11 +8,12 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, Mo
 
 from ..errors import HubError, WeightsError
 from ..models.download import HUB_ERRORS, explain
-from ..models.generator import CAMERA_NAME, CONFIG_NAME, STAGES, WEIGHTS_NAME, Generator, model_folder
+from ..models.generator import Generator
+from ..models.layout import CAMERA_NAME, CONFIG_NAME, FILES, STAGES, WEIGHTS_NAME, model_folder
 from ..training.model_card import published_card
 
 CARD_NAME = "README.md"
-MODEL_FILES = (CARD_NAME, CONFIG_NAME, *STAGES.values(), "recipe.json")
+MODEL_FILES = (CARD_NAME, *FILES, "recipe.json")
 RUN_FILES = ("history.csv", "curves.png", "plate.png")
 
 Files = dict[str, bytes]

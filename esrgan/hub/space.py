@@ -11,7 +11,7 @@ from huggingface_hub import ModelInfo, SpaceCard, SpaceHardware, SpaceInfo
 from ..errors import HubError
 from ..files import check_folder, replacing_folder
 from ..models.convert import load
-from ..models.generator import BUNDLED, CONFIG_NAME, STAGES, model_folder, weight_names
+from ..models.layout import BUNDLED, CONFIG_NAME, FILES, model_folder, weight_names
 from ..models.source import is_hub_id, parse
 from .publish import CARD_NAME, Files, asking, commit
 
@@ -21,7 +21,6 @@ PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent
 REQUIREMENTS = "requirements.txt"
 GRADIO = "gradio[mcp]"  # for the variable GRADIO_MCP_SERVER
-WEIGHTS = {CONFIG_NAME, *STAGES.values()}
 
 
 def look_up(models: Mapping[str, str]) -> dict[str, ModelInfo]:
@@ -65,7 +64,7 @@ def sources(models: Mapping[str, str], infos: Mapping[str, ModelInfo]) -> dict[s
 
 def weights_of(place: Path) -> list[Path]:
     """The files of a model of this machine: of a folder, of a training's, or the one file."""
-    return [place] if place.is_file() else [path for path in model_folder(place).iterdir() if path.name in WEIGHTS]
+    return [place] if place.is_file() else [path for path in model_folder(place).iterdir() if path.name in FILES]
 
 
 def bundle(models: Mapping[str, str], infos: Mapping[str, ModelInfo], *, zero_gpu: bool = False) -> Files:
@@ -96,7 +95,7 @@ def bundle(models: Mapping[str, str], infos: Mapping[str, ModelInfo], *, zero_gp
     card.data.sdk_version = next(line.partition("==")[2] for line in requirements if line.startswith(GRADIO))
     card.data.models = [info.id for info in infos.values()]
     card.data["preload_from_hub"] = [
-        f"{info.id} {','.join(sorted(WEIGHTS & _names(info)))} {info.sha}"
+        f"{info.id} {','.join(sorted(_names(info).intersection(FILES)))} {info.sha}"
         for info in infos.values()
         if not info.private  # the build has no token
     ]

@@ -7,11 +7,9 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import HfApi
-from huggingface_hub.errors import RemoteEntryNotFoundError
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,24 +17,22 @@ from torch.nn import functional as F
 from ..errors import NoSuchStage, WeightsError
 from ..files import replacing
 from ..images.resize import SCALE
-from .download import fetch
+from .layout import (
+    BUNDLED,
+    CAMERA_NAME,
+    CONFIG_NAME,
+    PSNR_NAME,
+    WEIGHTS_NAME,
+    download,
+    find,
+    model_folder,
+    weight_names,
+)
 from .source import exists, is_hub_id, parse
 from .weights import check_config, load_strictly, read_config, read_weights
 
-BUNDLED = {folder.name: folder for folder in sorted((Path(__file__).parents[1] / "pretrained").glob("*/"))}
-CONFIG_NAME = "config.json"
-WEIGHTS_NAME = "model.safetensors"
-PSNR_NAME = "model.psnr.safetensors"
-CAMERA_NAME = "model.camera.safetensors"
-STAGES = {"psnr": PSNR_NAME, "gan": WEIGHTS_NAME, "camera": CAMERA_NAME}
 FIRST_LAYERS = ("conv_first.weight", "body.0.rdb1.conv1.weight")
 LARGEST = {"num_blocks": 100, "num_features": 4096, "growth_channels": 4096}
-NEEDED = {
-    CONFIG_NAME: f"a model has {CONFIG_NAME} and {WEIGHTS_NAME}",
-    WEIGHTS_NAME: f"a model has {CONFIG_NAME} and {WEIGHTS_NAME}",
-    PSNR_NAME: "this model was published without the weights of its L1 stage",
-    CAMERA_NAME: "this model has no weights for photos with noise, blur or JPEG",
-}
 
 
 class ResidualDenseBlock(nn.Module):
@@ -160,14 +156,14 @@ class Generator(nn.Module):
                 "force_download": force_download,
                 "local_files_only": local_files_only,
             }
-            files = _download(named.place, [CONFIG_NAME, *names], options)
+            files = download(named.place, [CONFIG_NAME, *names], options)
         elif not exists(place) or not (place.is_dir() or place.is_file()):
             raise WeightsError(
                 f"{source}: no such model; give a folder, a weights file, a Hub id such as owner/name, "
                 f"or a bundled name ({', '.join(BUNDLED) or 'none is installed'})."
             )
         elif place.is_dir():
-            files = _find(model_folder(place), [CONFIG_NAME, *names])
+            files = find(model_folder(place), [CONFIG_NAME, *names])
         elif stage is None:
             return cls.from_state(read_weights(place), place)
         else:
@@ -293,43 +289,3 @@ def blend(psnr: Generator, gan: Generator, *, amount: float) -> Generator:
     blended = {key: torch.lerp(ends[0][key], ends[1][key], amount) for key in ends[0]}
     generator.load_state_dict(blended, assign=True)
     return generator.eval()
-
-
-def weight_names(stage: str | float | None) -> list[str]:
-    """The files that a stage is made of.
-
-    Raises:
-        ValueError: it is neither a name nor in 0..1.
-    """
-    if isinstance(stage, float | int):
-        return [PSNR_NAME, WEIGHTS_NAME]
-    if (stage or "gan") not in STAGES:
-        raise ValueError(f"stage {stage!r}: must be {', '.join(STAGES)} or a number from 0 to 1")
-    return [STAGES[stage or "gan"]]
-
-
-def model_folder(folder: Path) -> Path:
-    """The folder itself, or of a training's folder that of its last stage."""
-    places = (folder, *(folder / stage for stage in ("gan", "psnr")))
-    return next((place for place in places if (place / CONFIG_NAME).is_file()), folder)
-
-
-def _find(folder: Path, names: list[str]) -> list[Path]:
-    for name in names:
-        if not (folder / name).is_file():
-            kind = WeightsError if name in (CONFIG_NAME, WEIGHTS_NAME) else NoSuchStage
-            raise kind(f"{folder}: no {name} in this folder; {NEEDED[name]}.")
-    return [folder / name for name in names]
-
-
-def _download(repo_id: str, names: list[str], options: dict[str, Any]) -> list[Path]:
-    files = []
-    try:
-        for name in names:
-            files.append(fetch(repo_id, name, **options))
-    except RemoteEntryNotFoundError as error:
-        kind = WeightsError if name in (CONFIG_NAME, WEIGHTS_NAME) else NoSuchStage
-        raise kind(
-            f"{repo_id}: no {name} there; {NEEDED[name]}. Other formats are not opened, as a pickle can run code."
-        ) from error
-    return files

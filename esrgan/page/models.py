@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import HubUnreachable, NoSuchStage
 from ..inference.upscaler import Upscaler
 from ..models.convert import load
-from ..models.generator import BUNDLED, Generator, blend
+from ..models.generator import Generator, blend
+from ..models.layout import BUNDLED
 from ..models.source import parse
 
 
