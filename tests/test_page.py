@@ -295,7 +295,20 @@ def test_what_is_guessed_is_shown_once_it_is_asked_for(
     assert visitor.tab.locator(".pane").all_inner_texts() == ["Bicubic", "Doubt"]
     small = read_image(photo) if title == "Upscale" else shrink(read_truth(photo), 4)
     results = [server.models[name].at(detail)(small) for name in ("mixed", "dogs") for detail in (0, 1)]
-    assert np.array_equal(visitor.pictures("doubt")[0], np.asarray(draw_doubt([*map(np.asarray, results)])))
+    expected = np.asarray(draw_doubt([*map(np.asarray, results)]))
+    assert np.array_equal(visitor.pictures("doubt")[0], expected)
+    table = visitor.tab.locator(".prose.figures")
+    for detail in ("1", "0.75"):  # the second is answered from what was kept before there was a doubt
+        visitor.tab.get_by_label("number input for Detail").fill(detail)
+        visitor.tab.get_by_role("button", name=title, exact=True).click()
+        table.filter(has_text=f"With detail at {detail}:").wait_for()
+        assert "Doubt" in visitor.tab.locator(".choices button").all_inner_texts()
+        assert np.array_equal(visitor.pictures("doubt")[0], expected)
+        assert visitor.tab.get_by_text("What is bright is invented").is_visible()
+    if title == "Compare":  # shrunk otherwise it is another small photo
+        visitor.tab.get_by_label("As a camera does").check()
+        visitor.tab.get_by_text("What is bright is invented").wait_for(state="hidden")
+        visitor.tab.locator(".choices button").filter(has_text="Doubt").wait_for(state="detached")
 
 
 def test_a_card_a_film_and_a_page_are_taken_away(visitor: Visitor, photo: Path, tmp_path: Path) -> None:

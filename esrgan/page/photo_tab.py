@@ -194,7 +194,7 @@ class PhotoTab:
             self.nothing,
             self.verdict,
             begins,
-            [self.stage, self.details, self.result],
+            [self.stage, self.details, self.doubt_told, self.result],
         )
         more = [self.save_as] if self.job.has_parts else []
         work.expose(self._endpoint(), [self.figures, *self.downloads, self.verdict], self.job.description, more)
@@ -226,7 +226,7 @@ class PhotoTab:
             adopted.change: None,
         }
         self._wire_doubt(visit)
-        shown = [self.rows, self.stage, self.details]
+        shown = [self.rows, self.doubt_told, self.stage, self.details]
         stops = [self.stop.click, self.photo.clear]
         for done in work.wire(triggers, stops, visit):
             shows = done.success(self.show, [self.result, visit], shown, trigger_mode="always_last", **PROMPT)
@@ -341,6 +341,7 @@ class PhotoTab:
                 started, folder, result = time.monotonic(), make_folder(), Result(detail=detail, awaited=awaited)
                 for step in heard(self.work(path, detail, *settings)):
                     before, result = result, result.add(step, folder, path.stem)
+                    result = result if before.paths else self.recent.with_doubt(result)
                     new = result if result.paths.keys() != before.paths.keys() else gr.skip()
                     # Not gr.skip() for all, after which Gradio keeps a component for good with each answer.
                     yield None, tell_progress(step, time.monotonic() - started), new
@@ -414,11 +415,12 @@ class PhotoTab:
     def show(self, result: Result, visit: Visit) -> Any:
         """What belongs to a finished job; of one that was stopped, the pictures that there are."""
         if result.figures is None:
-            return gr.skip(), self.show_finished(result, visit), gr.skip()
+            return gr.skip(), gr.skip(), self.show_finished(result, visit), gr.skip()
         table = self.job.tell(result.figures)[1]
         if self.studio.has_dial:
             table = f"With detail at {result.detail:g}:\n\n{table}"
-        return table, gr.skip(), gr.Column(visible=True)  # the stage follows the result by itself
+        told = DOUBT if "doubt" in result.paths else ""
+        return table, told, gr.skip(), gr.Column(visible=True)  # the stage follows the result by itself
 
     def show_finished(self, result: Result, visit: Visit) -> Any:
         """The pictures there are, when no more will come: unless a job goes on, which shows its own."""
@@ -449,8 +451,12 @@ class PhotoTab:
             for step in visit.beside(heard(self.question(image.convert("RGB"), result.damaged))):
                 found = result.add(step, small.parent, small.name.removesuffix("-small.png"))
                 yield tell_doubt(step.done), gr.skip()
-        done = "doubt" in found.paths
-        yield (DOUBT, result._replace(paths=found.paths)) if done else ("", gr.skip())
+        if "doubt" not in found.paths:
+            yield "", gr.skip()
+            return
+        found = result._replace(paths=found.paths)
+        self.recent.keep_doubt(found)
+        yield DOUBT, found
 
     def make_keepsake(self, kind: str, result: Result, seen: str) -> Any:
         """The address of what can be taken away, made on demand, with a closer look at the middle of what is seen."""

@@ -1,8 +1,12 @@
 """What a job has given so far, as files among those that are served, and what the last jobs have given."""
 
 from collections import OrderedDict
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
 
 from ..evaluation.study import finite
 from ..images.reading import write_image
@@ -40,6 +44,12 @@ class Result(NamedTuple):
         """The picture that says where to look first."""
         return self.paths.get("original", self.paths["bicubic"])
 
+    @property
+    def about(self) -> tuple[str, bool]:
+        """The pixels that are enlarged, and whether by the camera stages: all that doubt depends on."""
+        with Image.open(self.paths["small"]) as small:
+            return sha256(np.asarray(small)).hexdigest(), self.damaged
+
     def add(self, step: Step, folder: Path, stem: str) -> "Result":
         """With what a step adds, which is written to the folder."""
         paths, files = dict(self.paths), dict(self.files)
@@ -57,10 +67,14 @@ class Result(NamedTuple):
 
 
 class Recent:
-    """The results of the last jobs, by what they were asked by: for who comes back, or asks for the same."""
+    """The results of the last jobs, by what they were asked by: for who comes back, or asks for the same.
+
+    Doubts beside them, by what they are about, as the dial does not change them.
+    """
 
     def __init__(self) -> None:
         self.results: OrderedDict[Key, Result] = OrderedDict()
+        self.doubts: OrderedDict[tuple[str, bool], str] = OrderedDict()
 
     def recall(self, key: Key) -> Result | None:
         """An earlier result, unless it was deleted; it is kept from now on."""
@@ -73,11 +87,27 @@ class Recent:
         for path in paths:
             path.touch()
         self.results.move_to_end(key)
-        return result
+        return self.with_doubt(result)
+
+    def with_doubt(self, result: Result) -> Result:
+        """A result with the map of doubt, where that was asked for before."""
+        path = self.doubts.get(result.about)
+        if not path or not Path(path).exists():
+            return result
+        Path(path).touch()
+        return result._replace(paths=result.paths | {"doubt": path})
 
     def keep(self, key: Key, result: Result) -> None:
         """Remember a result, the oldest being forgotten where there are too many."""
-        self.results[key] = result
-        self.results.move_to_end(key)
-        if len(self.results) > MOST:
-            self.results.popitem(last=False)
+        _keep(self.results, key, result)
+
+    def keep_doubt(self, result: Result) -> None:
+        """Remember the map of doubt that a result has."""
+        _keep(self.doubts, result.about, result.paths["doubt"])
+
+
+def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    cache[key] = value
+    cache.move_to_end(key)
+    if len(cache) > MOST:
+        cache.popitem(last=False)
