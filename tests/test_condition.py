@@ -121,3 +121,18 @@ def test_of_a_large_photo_the_middle_is_measured() -> None:
     middle = Photo(noisy[188:1212, 138:1162]).condition()
     assert Photo(noisy).condition() == middle
     assert middle.noise > 3
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_part_of_a_halved_photo_is_the_part_of_all_of_it(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    for width, height in [(64, 48), (2, 4), (61, 35), (3, 3), (1, 5)]:
+        pixels = rng.integers(0, np.iinfo(dtype).max + 1, (height, width, 4)).astype(dtype)
+        photo = Photo(pixels[..., :3], alpha=pixels[..., 3])
+        whole = photo.halved()
+        right, bottom = whole.colour.shape[1], whole.colour.shape[0]
+        for box in [(0, 0, right, bottom), (right // 3, bottom // 2, right, bottom), (0, 0, right // 2 + 1, 1)]:
+            part, expected = photo.halved(box), whole.cropped(box)
+            most = 0 if width % 2 == height % 2 == 0 else 1  # where the places of pixels are no whole numbers
+            np.testing.assert_allclose(part.colour.astype(int), expected.colour.astype(int), rtol=0, atol=most)
+            np.testing.assert_allclose(part.alpha.astype(int), expected.alpha.astype(int), rtol=0, atol=most)

@@ -1,6 +1,7 @@
 """A photo with all that belongs to it: the pixels that a network works on, and what goes back into a file with them."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ LOSSY = ("JPEG", "WEBP")
 DEEP = ("PNG", "TIFF")
 LUMA = (0.299, 0.587, 0.114)
 MEASURED = 1024  # pixels a side of what a condition is measured of
+REACH = 8  # pixels around a place that bicubic shrinking to half the side, or to a third of 3, reads, and some more
 
 
 @dataclass(frozen=True)
@@ -160,16 +162,29 @@ class Photo:
         place = np.s_[box[1] : box[3], box[0] : box[2]]
         return replace(self, colour=self.colour[place], alpha=None if self.alpha is None else self.alpha[place])
 
-    def halved(self) -> "Photo":
-        """This photo with half as many pixels a side, by Pillow's bicubic."""
-        width, height = (max(1, side // 2) for side in self.colour.shape[1::-1])
+    def halved(self, box: tuple[int, int, int, int] | None = None) -> "Photo":
+        """This photo with half as many pixels a side, by Pillow's bicubic; or a part of that, by as much as it takes.
 
-        def half(values: np.ndarray) -> np.ndarray:
-            smaller = Image.fromarray(values.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
+        Args:
+            box: left, top, right, bottom of the part, pixels of the halved photo.
+        """
+        size = self.colour.shape[1], self.colour.shape[0]
+        box = box or (0, 0, *half(size))
+        places = [side * size[i % 2] / half(size)[i % 2] for i, side in enumerate(box)]
+        left, top = (max(0, math.floor(place) - REACH) for place in places[:2])
+        right, bottom = (min(size[i], math.ceil(place) + REACH) for i, place in enumerate(places[2:]))
+        read = self.cropped((left, top, right, bottom))
+        x, y, end, bottom_end = (place - (left, top)[i % 2] for i, place in enumerate(places))
+        inner = x, y, min(end, right - left), min(bottom_end, bottom - top)
+
+        def shrink(values: np.ndarray) -> np.ndarray:
+            smaller = Image.fromarray(values.astype(np.float32)).resize(
+                (box[2] - box[0], box[3] - box[1]), Image.Resampling.BICUBIC, inner
+            )
             return np.rint(np.asarray(smaller).clip(0, np.iinfo(values.dtype).max)).astype(values.dtype)
 
-        colour = np.dstack([half(self.colour[..., channel]) for channel in range(3)])
-        return replace(self, colour=colour, alpha=None if self.alpha is None else half(self.alpha), jpeg_quality=None)
+        colour = np.dstack([shrink(read.colour[..., channel]) for channel in range(3)])
+        return replace(read, colour=colour, alpha=None if read.alpha is None else shrink(read.alpha), jpeg_quality=None)
 
     def enlarged(self, colour: np.ndarray) -> "Photo":
         """This photo with 4 times as many pixels a side, of 8 or 16 bits.
@@ -255,6 +270,11 @@ class Photo:
             for row, rgb in zip(colour, self.colour, strict=True):  # row by row, as floats take much memory
                 row[:, 0] = np.rint(rgb @ LUMA)
         return colour if self.alpha is None else np.dstack([colour, self.alpha])
+
+
+def half(size: tuple[int, int]) -> tuple[int, int]:
+    """What is left of a width and a height when a photo is halved."""
+    return max(1, size[0] // 2), max(1, size[1] // 2)
 
 
 def check_target(

@@ -18,7 +18,7 @@ from ..evaluation.maps import draw_doubt, draw_error, draw_winner
 from ..evaluation.study import bicubic
 from ..images.bounded import decode, open_photo
 from ..images.degradation import degrade, seed_of
-from ..images.photo import Photo
+from ..images.photo import Photo, half
 from ..images.reading import read_size
 from ..images.resize import SCALE, crop_to_multiple, shrink
 from .limits import Box, Limits, choose_part, fitting, spell_seconds
@@ -198,12 +198,12 @@ class Studio:
             raise ImageError(f"Choose a model: {', '.join(self.models)}.")
         photo = open_photo(path, path.name)
         damaged, notes = judge(photo, condition, halve, models)
-        photo = photo.halved() if halve else photo
-        size = photo.colour.shape[1], photo.colour.shape[0]
+        whole = photo.colour.shape[1], photo.colour.shape[0]
+        size = half(whole) if halve else whole
         box = choose_part(part, size, self.limits)
         check_size((box[2] - box[0], box[3] - box[1]), path.name)
+        photo = photo.halved(box) if halve else photo.cropped(box)
         if box != (0, 0, *size):
-            photo = photo.cropped(box)
             notes += (self._tell_part(box, size),)
         source = photo.rgb()
         has_more = photo.bits == 16 or photo.alpha is not None
@@ -290,8 +290,7 @@ class Studio:
         """How many pixels are enlarged of a photo; 0 of one that will be refused."""
         try:
             width, height = decode(path.name, read_size, path, path.name)
-            size = (max(1, width // 2), max(1, height // 2)) if halve else (width, height)
-            box = choose_part(part, size, self.limits)
+            box = choose_part(part, half((width, height)) if halve else (width, height), self.limits)
         except ImageError:
             return 0
         return (box[2] - box[0]) * (box[3] - box[1])

@@ -5,7 +5,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from ..evaluation.study import finite
@@ -48,7 +47,7 @@ class Result(NamedTuple):
     def about(self) -> tuple[str, bool]:
         """The pixels that are enlarged, and whether by the camera stages: all that doubt depends on."""
         with Image.open(self.paths["small"]) as small:
-            return sha256(np.asarray(small)).hexdigest(), self.damaged
+            return sha256(small.tobytes()).hexdigest(), self.damaged
 
     def add(self, step: Step, folder: Path, stem: str) -> "Result":
         """With what a step adds, which is written to the folder."""
