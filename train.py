@@ -39,6 +39,7 @@ from datasets import IterableDataset
 
 from esrgan.errors import EsrganError, TrainingError
 from esrgan.evaluation.study import read_truth
+from esrgan.files import check_file
 from esrgan.hub.state import fetch_state
 from esrgan.hub.uploads import Uploads
 from esrgan.images.reading import find_images
@@ -51,6 +52,7 @@ from esrgan.training.duplicates import difference_hash, near_duplicates
 from esrgan.training.holding_out import split_rows, write_photos
 from esrgan.training.options import Options, add_options, add_recipe, taken
 from esrgan.training.recipes import RECIPES, Esrgan
+from esrgan.training.records import RECORD
 from esrgan.training.sources import load_rows, species_of
 from esrgan.training.tracking import start_tracking
 from esrgan.training.trainer import Stopped, Trainer
@@ -123,6 +125,7 @@ def load_photos(
 
 def run(options: Options, recipe: Esrgan) -> None:
     """Train, and publish if asked."""
+    check_file(options.output_dir / RECORD)  # before photos are read, which may take long
     accelerator = make_accelerator(
         options.mixed_precision,
         options.output_dir,

@@ -42,6 +42,7 @@ from esrgan.training.averaging import Average
 from esrgan.training.checkpoints import Checkpoints, order
 from esrgan.training.history import HISTORY, read_rows
 from esrgan.training.recipes import Esrgan
+from esrgan.training.records import RECORD
 from esrgan.training.trainer import rate_factor, to_floats
 
 BOTH = ("--psnr_steps=7", "--gan_steps=4", "--checkpointing_steps=3")
@@ -270,7 +271,10 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, train_here: Train, more:
     assert "\n" not in said
 
 
-def test_a_missing_and_an_empty_folder_end_with_status_1(tmp_path: Path, train_here: Train) -> None:
+def test_a_missing_an_empty_and_no_folder_end_with_status_1(tmp_path: Path, train_here: Train) -> None:
+    told = f"train.py: {tmp_path / 'file' / RECORD}: {tmp_path / 'file'} is no folder."
+    (tmp_path / "file").touch()
+    assert train_here(tmp_path / "file", *PSNR, data=tmp_path / "none") == (1, told)
     told = f"train.py: {tmp_path / 'none'}: no such folder."
     assert train_here(tmp_path / "out", *PSNR, data=tmp_path / "none") == (1, told)
     (tmp_path / "empty").mkdir()
