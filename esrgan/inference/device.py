@@ -32,8 +32,9 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def _is_faster(dtype: torch.dtype, other: torch.dtype) -> bool:
-    """Whether it mostly is, in pairs of runs that whatever else the CPU does slows alike."""
-    return sum(_convolution_seconds(dtype) < _convolution_seconds(other) for _ in range(5)) > 2
+    """Whether it is at its best, of runs in turn: whatever else the CPU does slows a run, and never speeds one up."""
+    seconds = [(_convolution_seconds(dtype), _convolution_seconds(other)) for _ in range(5)]
+    return min(ours for ours, _ in seconds) < min(theirs for _, theirs in seconds)
 
 
 @torch.inference_mode()
