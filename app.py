@@ -115,6 +115,8 @@ CSS = """
 .more > :not(summary) {border-left: 3px solid var(--color-accent); padding-left: 0.8em; max-width: 46em}
 .question {display: inline-block; width: 1.5em; border: 1px solid; border-radius: 50%; text-align: center;
     font-size: 0.8em; line-height: 1.4}
+.refusal {margin: 0; padding: 0.6em 0.9em; border: 1px solid var(--error-border-color); border-radius: var(--radius-md);
+    background: var(--error-background-fill); color: var(--error-text-color); overflow-wrap: anywhere}
 .dropping .drop {outline: 3px dashed var(--color-accent); outline-offset: 2px}
 .scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
 """

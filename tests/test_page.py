@@ -334,6 +334,23 @@ def test_a_card_a_film_and_a_page_are_taken_away(visitor: Visitor, photo: Path, 
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 
+@pytest.mark.parametrize("title", ["Compare", "Upscale", "Batch"])
+def test_what_is_not_even_taken_in_is_told_by_the_photo_until_another_is_chosen(
+    visitor: Visitor, photo: Path, tmp_path: Path, title: str
+) -> None:
+    visitor.page.get_by_role("tab", name=title).click()
+    (tmp_path / "large.png").write_bytes(bytes(app.MAX_MEGABYTES * 1024**2 + 1))
+    (tmp_path / "notes.txt").write_text("no photo")
+    refusal = visitor.tab.locator(".drop + .refusal")
+    for name in ("large.png", *["notes.txt"] * (title != "Batch")):  # which leaves such out, by name
+        visitor.upload(tmp_path / name)
+        refusal.filter(has_text=name).wait_for()
+        visitor.page.locator(".toast-body").wait_for(state="detached")
+    assert refusal.get_attribute("role") == "alert"
+    visitor.upload(photo)
+    refusal.wait_for(state="detached")
+
+
 def test_a_bad_file_and_no_file_get_a_message_and_the_page_goes_on(
     visitor: Visitor, photo: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,5 @@
 // What Gradio leaves to a page: an address for each tab, photos that are dropped or pasted anywhere, names for who does not see, lists
-// that close when they are left, tables that can be scrolled by keys.
+// that close when they are left, tables that can be scrolled by keys, refusals that stay by the photo they are about.
 () => {
     const all = selector => document.querySelectorAll(selector);
     function mend() {
@@ -11,7 +11,20 @@
         for (const table of all(".figures"))
             if (table.scrollWidth > table.clientWidth) { table.tabIndex = 0; table.role = "group"; table.ariaLabel = "Table"; }
             else table.removeAttribute("tabindex");
+        for (const toast of all(".toast-body")) {  // of a file that is too large or no picture, in a corner where it fades
+            const told = [...toast.querySelectorAll("[data-testid=toast-text]")].map(text => text.textContent).join(" ");
+            if (told.includes("allowed") && panel()) { refuse(told); toast.querySelector("[data-testid=toast-close]").click(); }
+        }
     }
+    function refuse(told) {
+        forgive();
+        const refusal = Object.assign(document.createElement("p"), {className: "refusal", role: "alert", textContent: told});
+        panel().querySelector(".drop").after(refusal);
+    }
+    const forgive = () => panel()?.querySelector(".refusal")?.remove();
+    document.addEventListener("change", event => { if (event.target.type === "file") forgive(); }, true);
+    document.addEventListener("drop", forgive, true);
+    document.addEventListener("click", event => { if (event.target.closest?.(".gallery-item")) forgive(); }, true);
     let asked = 0;
     const ask = () => { cancelAnimationFrame(asked); asked = requestAnimationFrame(mend); };
     new MutationObserver(ask).observe(document.body, {childList: true, subtree: true});
