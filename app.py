@@ -123,7 +123,6 @@ CSS = """
 
 SCRIPT = files("esrgan.page") / "page.js"
 FAVICON = files("esrgan.page") / "favicon.svg"
-DESCRIPTION = "Enlarge photos of animals 4 times with two AI models, and measure which one comes closer to the photo."
 
 logger = logging.getLogger("esrgan")
 
@@ -253,7 +252,6 @@ def main(arguments: list[str] | None = None) -> int:
             theme=THEME,
             css=CSS,
             favicon_path=str(FAVICON),
-            head=f'<meta name="description" content="{DESCRIPTION}">',
             js=SCRIPT.read_text(encoding="utf-8"),
             prevent_thread_lock=True,
         )

@@ -28,7 +28,7 @@ from esrgan.images.bounded import read_image  # noqa: E402
 from esrgan.images.degradation import degrade, seed_of  # noqa: E402
 from esrgan.images.reading import EXAMPLES, find_images  # noqa: E402
 from esrgan.images.resize import SCALE, shrink  # noqa: E402
-from esrgan.page.stage import OPENING, OPENING_PHOTO, OPENING_STAGE  # noqa: E402
+from esrgan.page.stage import OPENING, OPENING_FOCUS, OPENING_PHOTO, OPENING_STAGE, PREVIEW  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 CELL = (384, 252)  # pixels of a picture in a plate
@@ -199,6 +199,18 @@ def write_opening() -> None:
     for name, picture in pictures.items():
         with replacing(OPENING / f"{name}.webp") as path:
             picture.save(path, "WEBP", quality=93, method=6)
+    with replacing(PREVIEW) as path:
+        draw_preview(pictures["bicubic"], pictures["dogs"]).save(path, "JPEG", quality=85, optimize=True)
+
+
+def draw_preview(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Half of each of two pictures, in the shape in which links are shown."""
+    preview, middle = left.copy(), left.width // 2
+    preview.paste(right.crop((middle, 0, *right.size)), (middle, 0))
+    ImageDraw.Draw(preview).line([(middle, 0), (middle, left.height)], "white", 3)
+    height = round(left.width / 1.91)
+    top = max(0, min(OPENING_FOCUS[1] - height // 2, left.height - height))
+    return preview.crop((0, top, left.width, top + height))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from esrgan import ImageError
 from esrgan.errors import FileError
 from esrgan.page.jobs import Step, Studio
 from esrgan.page.models import Model
+from esrgan.page.preview import DESCRIPTION
 from esrgan.page.uploads import MARK, claim_folder, delete_old, is_own, keep_clean, let_in
 
 META = {"_type": "gradio.FileData"}
@@ -310,3 +312,17 @@ def test_who_listens_is_answered_however_long_it_takes(
     asked = httpx.post(f"{endless}/gradio_api/call/upscale", json=body).json()
     with httpx.stream("GET", f"{endless}/gradio_api/{stream.format(**asked)}", timeout=60) as answer:
         assert any("tile 300" in line for line in answer.iter_lines())
+
+
+def test_a_shared_link_shows_the_pages_own_words_and_picture(server: Server) -> None:
+    page = httpx.get(server.url).text
+    found = re.findall(r'<meta property="og:(\w+)" content="([^"]*)">', page)
+    told = dict(found)
+    assert len(found) == len(told) == 5
+    assert (told["title"], told["description"]) == ("Sharper animals", DESCRIPTION)
+    assert page.count('property="og:') == 5
+    assert 'name="twitter:image"' not in page
+    picture = httpx.get(told["image"])
+    assert picture.headers["content-type"] == "image/jpeg"
+    behind = httpx.get(server.url, headers={"x-forwarded-host": "a.org", "x-forwarded-proto": "https"}).text
+    assert 'property="og:image" content="https://a.org/gradio_api/file=' in behind

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from .assistants import Server
 from .failures import failure, refusing
 from .listeners import StreamCounter
+from .preview import LinkPreview
 from .uploads import let_in
 
 META = {"_type": "gradio.FileData"}
@@ -22,7 +23,8 @@ class Page(gr.Blocks):
     def launch(self, **options: Any) -> Any:
         """Serve it; options as of Gradio's."""
         mcp.GradioMCPServer = Server  # of which `launch` makes one
-        return super().launch(app_kwargs={"middleware": [Middleware(StreamCounter)]}, **options)
+        middleware = [Middleware(StreamCounter), Middleware(LinkPreview, title=self.title)]
+        return super().launch(app_kwargs={"middleware": middleware}, **options)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: SessionState | None, explicit_call: bool = False

@@ -14,6 +14,7 @@ from ..evaluation.metrics import luma
 
 HERE = Path(__file__).parent
 OPENING = HERE / "opening"  # written by docs/write.py
+PREVIEW = OPENING / "preview.jpg"
 OPENING_PHOTO, OPENING_STAGE, OPENING_FOCUS = "dog.jpg", 0.8, (588, 300)  # above its eye, which the handle would hide
 QUALITY = 92  # of WebP, where a picture is inside its address
 WINDOW = 160  # pixels a side of what is looked for
