@@ -193,6 +193,15 @@ def test_what_a_space_cannot_be_made_of_is_one_sentence(
     assert ("spaces", "me/animals") not in published.repositories
 
 
+def test_a_dry_run_takes_the_bundled_models_and_says_what_it_wrote(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "space"
+    assert main(["deploy-space", "me/animals", "--dry-run", str(folder)]) == 0
+    assert json.loads((folder / "models.json").read_text()) == {"mixed": "mixed", "dogs": "dogs"}
+    assert str(folder / "app.py") in caplog.messages[-1]
+
+
 ANEW = pytest.mark.skipif("CI" not in os.environ, reason="installs all packages anew; set CI=1 to have it done")
 
 
