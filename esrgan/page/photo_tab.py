@@ -341,7 +341,8 @@ class PhotoTab:
                 started, folder, result = time.monotonic(), make_folder(), Result(detail=detail, awaited=awaited)
                 for step in heard(self.work(path, detail, *settings)):
                     before, result = result, result.add(step, folder, path.stem)
-                    result = result if before.paths else self.recent.with_doubt(result)
+                    if result.paths and not before.paths:
+                        result = self.recent.with_doubt(result)
                     new = result if result.paths.keys() != before.paths.keys() else gr.skip()
                     # Not gr.skip() for all, after which Gradio keeps a component for good with each answer.
                     yield None, tell_progress(step, time.monotonic() - started), new
