@@ -81,7 +81,7 @@ def blocks() -> dict[str, str]:
             name: report.scores_table(study, report.KINDS["dogs"]),
             f"{name} differences": report.pairs_table(study),
         }
-    made["recipes"] = report.recipes_table(report.read_study("recipes"))
+    made |= {name: report.recipes_table(report.read_study(name)) for name in ("recipes", "recipes-further")}
     seeds = report.read_study("seeds")
     made |= {"seeds": report.seeds_table(seeds), "answer over seeds": report.answer_over_seeds(seeds)}
     for model in ("mixed", "dogs"):
