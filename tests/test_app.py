@@ -329,6 +329,19 @@ def test_200_damaged_photos_leave_it_serving(server: Server, client: Client, pho
     assert "Traceback" not in server.log.read_text()
 
 
+def test_who_goes_while_sending_a_photo_leaves_no_traceback(server: Server, client: Client, photo: Path) -> None:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    for size in (100, 10_000_000):
+        with socket.create_connection((host, int(port))) as visitor:
+            visitor.sendall(
+                b"POST /gradio_api/upload HTTP/1.1\r\nHost: page\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+                b"Content-Length: %d\r\n\r\n--b\r\nContent-Disposition: form-data; name=files; filename=a.png\r\n\r\n"
+                % size
+            )
+    assert client.predict(handle_file(photo), api_name="/upscale")[0]
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_a_model_that_is_missing_is_one_sentence_and_status_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,6 +105,23 @@ def test_a_reload_keeps_the_photo_and_the_result_while_there_are_the_files(
     assert shown(visitor) == "My%20cat.png"
 
 
+def test_what_is_typed_while_a_job_begins_stays_and_goes_with_the_next_photo(
+    visitor: Visitor, photo: Path, tmp_path: Path
+) -> None:
+    visitor.page.get_by_role("tab", name="Upscale").click()
+    visitor.upload(photo)
+    visitor.verdict("The two results")
+    part = visitor.tab.get_by_label("Part")
+    visitor.tab.get_by_role("button", name="Upscale").click()
+    part.fill("0, 0, 64, 48")
+    visitor.page.wait_for_timeout(1500)
+    assert part.input_value() == "0, 0, 64, 48"
+    Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "other.png")
+    visitor.upload(tmp_path / "other.png")
+    visitor.page.wait_for_function("field => !field.value", arg=part.element_handle())
+    visitor.verdict("The two results")
+
+
 def test_who_waits_sees_the_place_in_the_queue_and_a_removed_photo_stops_its_job(
     server: Server, visitor: Visitor, photo: Path, large: Path
 ) -> None:

@@ -3,8 +3,8 @@
 A study is what `Evaluation.json` gives, in `esrgan/study`: `dogs.json` and `others.json` for the bundled weights on
 photos of dogs and of other animals, `examples.json` on the photos that come with the library, `paper.json` for the
 recipe of the paper (without the photos' own scores), `camera.json` and `camera-clean.json` for the camera stage on
-photos of dogs that were shrunk as a camera does, and cleanly, `recipes.json` and `recipes-further.json` for what options
-change in a training from the L1 stage, and from the finished weights.
+photos of dogs that were shrunk as a camera does, and cleanly, `recipes.json` and `recipes-further.json` for what
+options change in a training from the L1 stage, and from the finished weights.
 """
 
 import re

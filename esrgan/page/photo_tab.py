@@ -184,9 +184,6 @@ class PhotoTab:
             self.result: lambda *_: Result(),
             self.kept: self.keep,
         }
-        if self.job.has_parts:  # of which a new photo has none
-            part, _, halve, _ = self.settings
-            begins |= {part: lambda photo, detail, part, *_: part, halve: lambda *job: job[4]}
         work = Work(
             inputs,
             self.answers,
@@ -225,6 +222,10 @@ class PhotoTab:
             self.examples.load_input_event.then: new,
             adopted.change: None,
         }
+        if self.job.has_parts:
+            part, _, halve, _ = self.settings
+            for chosen in (self.photo.upload, self.examples.load_input_event.then):
+                chosen(lambda: ("", False), None, [part, halve], **QUIET)
         self._wire_doubt(visit)
         shown = [self.rows, self.doubt_told, self.stage, self.details]
         stops = [self.stop.click, self.photo.clear]
