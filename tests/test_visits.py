@@ -3,6 +3,7 @@
 import base64
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -10,6 +11,9 @@ import test_page
 from app_server import Server
 from PIL import Image
 from test_page import WAIT, Visitor
+
+if TYPE_CHECKING:
+    from playwright import sync_api
 
 browser, visitor = test_page.browser, test_page.visitor
 photo, large = test_page.photo, test_page.large
@@ -112,8 +116,13 @@ def test_what_is_typed_while_a_job_begins_stays_and_goes_with_the_next_photo(
     visitor.upload(photo)
     visitor.verdict("The two results")
     part = visitor.tab.get_by_label("Part")
+
+    def type_meanwhile(request: "sync_api.Route") -> None:
+        part.fill("0, 0, 64, 48")
+        request.continue_()
+
+    visitor.page.route("**/queue/join*", type_meanwhile, times=1)
     visitor.tab.get_by_role("button", name="Upscale").click()
-    part.fill("0, 0, 64, 48")
     visitor.page.wait_for_timeout(1500)
     assert part.input_value() == "0, 0, 64, 48"
     Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "other.png")
