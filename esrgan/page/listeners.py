@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import parse_qs
 
 from gradio.context import LocalContext
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -40,6 +41,9 @@ class StreamCounter:
         open_streams[stream] += 1
         try:
             await self.app(scope, receive, send)
+        except RuntimeError as error:  # the stream has said itself that its session is gone
+            if not isinstance(error.__cause__, HTTPException):
+                raise
         finally:
             open_streams[stream] -= 1
             if not open_streams[stream]:
