@@ -432,6 +432,9 @@ def fill(visitor: Visitor, tab: str, photo: Path) -> None:
         if tab == "Batch":
             visitor.tab.get_by_role("button", name="Compare all").click()
         visitor.tab.locator("table").first.wait_for()
+        if tab == "Batch":  # whose pictures and chart come after its tables
+            visitor.tab.get_by_role("img", name="01-My cat").last.wait_for()
+            visitor.tab.get_by_role("img", name="Chart", exact=True).wait_for(state="detached")
     for closed in visitor.page.get_by_role("button", name=re.compile("^(All figures|About)")).all():
         closed.click()
     for closed in visitor.tab.locator("summary").all():
