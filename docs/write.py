@@ -28,6 +28,7 @@ from esrgan.images.bounded import read_image  # noqa: E402
 from esrgan.images.degradation import degrade, seed_of  # noqa: E402
 from esrgan.images.reading import EXAMPLES, find_images  # noqa: E402
 from esrgan.images.resize import SCALE, shrink  # noqa: E402
+from esrgan.models.layout import STAGES  # noqa: E402
 from esrgan.page.stage import OPENING, OPENING_FOCUS, OPENING_PHOTO, OPENING_STAGE, PREVIEW  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -35,28 +36,24 @@ CELL = (384, 252)  # pixels of a picture in a plate
 CARDS = [ROOT / "esrgan" / "pretrained" / name / "README.md" for name in ("mixed", "dogs")]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *CARDS]
 STUDIES = report.read_studies()
-FILES = {"model.psnr.safetensors": "psnr", "model.safetensors": "gan"}
 
 
 def card_table(model: str) -> str:
     """Both stages of one model and bicubic, on each kind of photo."""
-    ways = {"bicubic": "bicubic", **{f"`{file}`": f"{model}:{stage}" for file, stage in FILES.items()}}
-    return weights_table(
-        "measured on", {f"{report.count(study)} {kind}": study for kind, study in STUDIES.items()}, ways
-    )
+    studies = {f"{report.count(study)} {kind}": study for kind, study in STUDIES.items()}
+    return weights_table("measured on", studies, model, (report.EXACT, report.CRISP))
 
 
 def camera_table(model: str) -> str:
     """The camera stage of one model beside its adversarial one, on photos shrunk as a camera does, and cleanly."""
-    files = {"model.safetensors": "gan", "model.camera.safetensors": "camera"}
-    ways = {"bicubic": "bicubic", **{f"`{file}`": f"{model}:{stage}" for file, stage in files.items()}}
     studies = {"with blur, noise, JPEG": report.read_study("camera"), "cleanly": report.read_study("camera-clean")}
-    return weights_table("50 photos of dogs, shrunk", studies, ways)
+    return weights_table("50 photos of dogs, shrunk", studies, model, (report.CRISP, "camera"))
 
 
-def weights_table(head: str, studies: dict[str, report.Study], ways: dict[str, str]) -> str:
-    """The most important metrics of each way on the photos of each study."""
+def weights_table(head: str, studies: dict[str, report.Study], model: str, stages: Sequence[str]) -> str:
+    """The most important metrics of bicubic and of stages of one model on the photos of each study."""
     metrics = ("psnr_y", "ssim_y", "lpips")
+    ways = {"bicubic": "bicubic", **{f"`{STAGES[stage]}`": f"{model}:{stage}" for stage in stages}}
     rows = [
         [kind, name, *(METRICS[metric].spell(study["mean"][way][metric]) for metric in metrics)]
         for kind, study in studies.items()
