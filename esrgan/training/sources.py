@@ -126,7 +126,7 @@ def _from_folder(source: str, split: str, streaming: bool) -> Rows:
     if not Path(source).is_dir():
         raise DataError(f"{source}: no such folder.")
     root = Path(source).resolve()
-    tables = [path for name in METADATA for path in root.rglob(name)]
+    tables = sorted(path for path in root.rglob("metadata.*") if path.name in METADATA)
     for path in tables:
         _check_table(path)
     files = _data_files(root, source)
