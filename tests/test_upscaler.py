@@ -1,5 +1,7 @@
 """Tiles that fit together, in any size and precision."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from esrgan import Generator, Upscaler, WeightsError
+from esrgan.errors import BackendError
 from esrgan.evaluation.metrics import psnr
 from esrgan.inference.device import free_memory, has_fast_bf16
 from esrgan.inference.upscaler import best_tile, bytes_per_pixel, split, windows
@@ -328,3 +331,27 @@ def test_bf16_is_taken_where_it_is_native_and_faster(
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
     monkeypatch.setattr("esrgan.inference.device._convolution_seconds", seconds.get)
     assert has_fast_bf16.__wrapped__(torch.device("cpu")) is fast
+
+
+def test_what_is_compiled_once_serves_tiles_of_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    upscaler, plain = (Upscaler(lively(), device="cpu", tile=100, overlap=4, compiled=it) for it in (True, False))
+    for size in ((180, 140), (100, 100), (90, 120)):
+        photo = PHOTO.resize(size)
+        assert np.array_equal(np.asarray(upscaler(photo)), np.asarray(plain(photo)))
+    assert len(graphs) == 1
+
+
+def test_a_machine_that_cannot_compile_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        raise RuntimeError("no working C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    with pytest.raises(BackendError, match=r"^torch\.compile does not work here.*no working C\+\+ compiler"):
+        Upscaler(lively(), device="cpu", compiled=True)

@@ -78,9 +78,10 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     parser.add_argument(
         "--backend",
-        choices=("torch", "openvino", "openvino-int8"),
+        choices=("torch", "compiled", "openvino", "openvino-int8"),
         default="torch",
-        help="what computes; openvino, an extra, is for CPUs, and the faster the more it rounds (default: %(default)s)",
+        help="what computes; compiled, by torch.compile, is for many photos on a GPU; openvino, an extra, is for CPUs, "
+        "and the faster the more it rounds (default: %(default)s)",
     )
     parser.set_defaults(run=run)
 
@@ -104,7 +105,11 @@ def run(options: argparse.Namespace) -> int:
     from ..inference.device import best_device
     from ..inference.folder import find_targets, upscale_file
 
-    on_cpu = options.backend != "torch" or parse_flag_from_env("ACCELERATE_USE_CPU") or best_device().type == "cpu"
+    on_cpu = (
+        options.backend.startswith("openvino")
+        or parse_flag_from_env("ACCELERATE_USE_CPU")
+        or best_device().type == "cpu"
+    )
     state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))  # how long one process may wait for another
     targets = find_targets(options.inputs, options.output, EXTENSIONS.get(options.format))
     wanted = [pair for pair in targets.pairs if options.overwrite or not pair[1].is_file()]
@@ -164,8 +169,8 @@ def make_upscaler(options: argparse.Namespace, source: Source, device: "torch.de
 
     generator = load(str(source))
     given = {"tile": options.tile, "overlap": options.overlap, "ensemble": options.ensemble}
-    if options.backend == "torch":
-        return Upscaler(generator, device=device, **given)
+    if options.backend in ("torch", "compiled"):
+        return Upscaler(generator, device=device, compiled=options.backend == "compiled", **given)
     return OpenVINOUpscaler(generator, int8=options.backend == "openvino-int8", **given)
 
 
