@@ -47,7 +47,8 @@ def card_table(model: str) -> str:
 def camera_table(model: str) -> str:
     """The camera stage of one model beside its adversarial one, on photos shrunk as a camera does, and cleanly."""
     studies = {"with blur, noise, JPEG": report.read_study("camera"), "cleanly": report.read_study("camera-clean")}
-    return weights_table("50 photos of dogs, shrunk", studies, model, (report.CRISP, "camera"))
+    head = f"{report.count(studies['cleanly'])} {report.KINDS['dogs']}, shrunk"
+    return weights_table(head, studies, model, (report.CRISP, "camera"))
 
 
 def weights_table(head: str, studies: dict[str, report.Study], model: str, stages: Sequence[str]) -> str:

@@ -195,7 +195,7 @@ def test_unusable_photos_are_skipped_and_named_once(make: Make, caplog: pytest.L
 def test_one_usable_photo_is_too_few(make: Make) -> None:
     folder = make(["good.png"])
     (folder / "text.jpg").write_text("no photo")
-    with pytest.raises(DataError, match=r"^1 usable photos \(1 skipped\)"):
+    with pytest.raises(DataError, match=r"^1 usable photo \(1 skipped\)"):
         Photos(load_rows(str(folder)), min_side=32)
 
 

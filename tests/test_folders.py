@@ -228,6 +228,20 @@ def test_a_photo_that_was_enlarged_before_is_halved_if_asked_for(
     assert Image.open(out / "plain.png").size == Image.open(out / "large.png").size == (512, 384)
 
 
+def test_an_animation_is_neither_halved_nor_advised_to_be(
+    tmp_path: Path, model_with_camera: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 228, 156))
+    large = enlarge(photo, 2)
+    large.save(tmp_path / "moving.png", save_all=True, append_images=[large.transpose(Image.Transpose.FLIP_LEFT_RIGHT)])
+    chosen = ["--model", str(model_with_camera), "--stage", "auto", "--halve", "--all_frames"]
+    with caplog.at_level("INFO"):
+        assert main(["upscale", str(tmp_path / "moving.png"), "-o", str(tmp_path / "out.png"), *chosen]) == 0
+    assert "enlarged before" not in caplog.text
+    with Image.open(tmp_path / "out.png") as result:
+        assert (result.n_frames, result.size) == (2, (1024, 768))
+
+
 def test_what_is_no_stage_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["upscale", str(folder), "-o", "out", "--stage", "best"])

@@ -259,7 +259,7 @@ def test_resuming_with_another_recipe_is_an_error(tmp_path: Path, train_here: Tr
         (["--resume_from_checkpoint=nowhere"], "nowhere: not a checkpoint folder"),
         (["--init_from=unicorns"], "unicorns: no such model"),
         (["--init_from=dogs@psnr"], "a stage is written after a colon now: dogs:psnr."),
-        (["--max_train_samples=1"], "1 usable photos"),
+        (["--max_train_samples=1"], "1 usable photo "),
         (["--validation_data_dir=nowhere"], "nowhere: no such file or folder"),
     ],
 )

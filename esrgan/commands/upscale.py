@@ -44,7 +44,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument(
         "--halve",
         action="store_true",
-        help="first halve photos that were enlarged before, whose pixels hold half of what they could",
+        help="first halve photos, not animations, that were enlarged before: whose pixels hold half of what they could",
     )
     parser.add_argument("--format", choices=EXTENSIONS, help="of the files in the output folder (default: png)")
     parser.add_argument(

@@ -132,7 +132,7 @@ def upscale_file(
         progress: whether to show a bar over its tiles.
         repairer: what enlarges photos that are noisy or badly compressed instead (`Condition.damage`); the log says of
             each photo which was taken. By default nothing is measured.
-        halve: whether a photo that was enlarged before (`Condition.is_enlarged`) is halved first.
+        halve: whether a photo, not an animation, that was enlarged before (`Condition.is_enlarged`) is halved first.
 
     Raises:
         FileError: the result cannot be written there.
@@ -142,7 +142,7 @@ def upscale_file(
     count = decode(str(path), count_frames, path) if all_frames else 1
     photo = open_photo(path) if count == 1 or repairer else None
     if photo:
-        photo, upscaler = choose(photo, path, upscaler, repairer, halve=halve and count == 1)
+        photo, upscaler = choose(photo, path, upscaler, repairer, halve=halve, frames=count)
     if upscaler is repairer and provenance:
         provenance = replace(provenance, model=str(parse(provenance.model)._replace(stage="camera")))
     with tqdm(unit="tile", leave=False, disable=not progress) as bar:
@@ -171,16 +171,17 @@ def upscale_file(
 
 
 def choose(
-    photo: Photo, path: Path, upscaler: Upscaler, repairer: Upscaler | None, *, halve: bool
+    photo: Photo, path: Path, upscaler: Upscaler, repairer: Upscaler | None, *, halve: bool, frames: int
 ) -> tuple[Photo, Upscaler]:
-    """The photo, halved if it is to be, and what enlarges it, by its condition; arguments as for `upscale_file`."""
+    """The photo, halved if it is to be and the only frame, and what enlarges it; arguments as for `upscale_file`."""
     if not (repairer or halve):
         return photo, upscaler
     condition = photo.condition()
-    if condition.is_enlarged and halve:
+    enlarged = condition.is_enlarged and frames == 1
+    if enlarged and halve:
         photo = photo.halved()
         logger.info("%s: was enlarged before; halved first", path)
-    elif condition.is_enlarged:
+    elif enlarged:
         logger.info("%s: was enlarged before, as half its pixels a side would show the same; --halve helps", path)
     if not repairer:
         return photo, upscaler

@@ -120,9 +120,8 @@ class Photos:
         if skipped:
             logger.warning("%d photos skipped:\n  %s", len(skipped), "\n  ".join(skipped))
         if len(self) < MIN_PHOTOS:
-            raise DataError(
-                f"{len(self)} usable photos ({len(skipped)} skipped): a training needs at least {MIN_PHOTOS}."
-            )
+            usable = f"{len(self)} usable photo{'' if len(self) == 1 else 's'}"
+            raise DataError(f"{usable} ({len(skipped)} skipped): a training needs at least {MIN_PHOTOS}.")
 
     def __len__(self) -> int:
         return len(self.pairs)
