@@ -123,6 +123,8 @@ def test_of_the_models_that_are_asked_for_alone_it_is_told_which_weights_are_at_
     dogs = upscaled(repairing, photo, tmp_path / "photo.jpg", names=["dogs"])
     assert dogs.damaged
     assert dogs.notes[-1] == "The weights for damaged photos are at work, which the dial does not change."
+    names = {name: model.weights(0.75, damaged=dogs.damaged) for name, model in repairing.models.items()}
+    assert names == {"mixed": "detail0.75", "dogs": "camera"}
     mixed = upscaled(repairing, photo, tmp_path / "photo.jpg", names=["mixed"])
     assert (mixed.damaged, mixed.notes) == (False, ())
     asked = upscaled(repairing, photo, tmp_path / "photo.jpg", names=["mixed"], condition="damaged")

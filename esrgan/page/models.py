@@ -53,6 +53,10 @@ class Model:
         """The camera stage for damaged photos, where there is one; else what the dial says."""
         return self.camera if damaged and self.camera else self.at(detail)
 
+    def weights(self, detail: float, *, damaged: bool) -> str:
+        """Which are `suited`, for a file's name."""
+        return "camera" if damaged and self.camera else f"detail{detail:g}"
+
     def ends(self, *, damaged: bool) -> tuple[int, ...]:
         """Both ends of the dial; one alone where it changes nothing."""
         return (0, 1) if self.has_dial and not (damaged and self.camera) else (1,)

@@ -360,7 +360,7 @@ class PhotoTab:
         shown = {name: result.paths[name] for name in self.job.saved if name in result.paths}
         if not self.job.has_parts:
             return shown
-        how = "camera" if result.damaged else f"detail{result.detail:g}"
+        how = {name: model.weights(result.detail, damaged=result.damaged) for name, model in self.studio.models.items()}
         stem = Path(result.paths["small"]).name.removesuffix("-small.png") if shown else ""
         return save(shown, result.files, stem, how, save_as)
 

@@ -16,14 +16,16 @@ ENDINGS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp"}
 QUALITY = 95  # of JPEG and WebP
 
 
-def save(shown: Mapping[str, str], exact: Mapping[str, str], stem: str, how: str, save_as: str) -> dict[str, str]:
+def save(
+    shown: Mapping[str, str], exact: Mapping[str, str], stem: str, how: Mapping[str, str], save_as: str
+) -> dict[str, str]:
     """The paths of results in a format, which are made where they are not there yet.
 
     Args:
         shown: the paths of results as the page shows them, PNG, by their ways.
         exact: those of the ones that have more than is shown: more bits, transparency. PNG keeps that.
         stem: of the photo's name.
-        how: the models were asked, for the names.
+        how: the models were asked, for the names, by their ways.
         save_as: the format, of `ENDINGS`.
 
     Raises:
@@ -31,7 +33,7 @@ def save(shown: Mapping[str, str], exact: Mapping[str, str], stem: str, how: str
     """
     files = {}
     for way, picture in shown.items():
-        name = f"{stem}-{way}-x{SCALE}" if way == "bicubic" else f"{stem}-{way}-x{SCALE}-{how}"
+        name = f"{stem}-{way}-x{SCALE}" + (f"-{how[way]}" if way in how else "")
         path = Path(picture).parent / "saved" / f"{name}.{ENDINGS[save_as]}"
         path.parent.mkdir(exist_ok=True)
         if path.exists():
