@@ -49,17 +49,20 @@ class Model:
         """Whether there are two stages to blend."""
         return self.psnr is not self.gan
 
+    def _repairer(self, *, damaged: bool) -> Upscaler | None:
+        return self.camera if damaged else None
+
     def suited(self, detail: float, *, damaged: bool) -> Upscaler:
         """The camera stage for damaged photos, where there is one; else what the dial says."""
-        return self.camera if damaged and self.camera else self.at(detail)
+        return self._repairer(damaged=damaged) or self.at(detail)
 
     def weights(self, detail: float, *, damaged: bool) -> str:
         """Which are `suited`, for a file's name."""
-        return "camera" if damaged and self.camera else f"detail{detail:g}"
+        return "camera" if self._repairer(damaged=damaged) else f"detail{detail:g}"
 
     def ends(self, *, damaged: bool) -> tuple[int, ...]:
         """Both ends of the dial; one alone where it changes nothing."""
-        return (0, 1) if self.has_dial and not (damaged and self.camera) else (1,)
+        return (0, 1) if self.has_dial and not self._repairer(damaged=damaged) else (1,)
 
     def _at(self, detail: float) -> Upscaler:
         return Upscaler(blend(self.psnr, self.gan, amount=blend_amount(detail)) if self.has_dial else self.gan)
