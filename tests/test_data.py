@@ -186,7 +186,7 @@ def test_unusable_photos_are_skipped_and_named_once(make: Make, caplog: pytest.L
     assert len(photos) == 2
     assert len(caplog.records) == 1
     message = caplog.records[0].getMessage()
-    assert message.startswith("4 photos skipped")
+    assert message.startswith("4 skipped")
     for name in ("small.png", "pixel.png", "torn.jpg", "text.jpg"):
         assert message.count(name) == 1, name
     assert "good" not in message

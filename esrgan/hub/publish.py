@@ -10,11 +10,13 @@ from ..errors import HubError, WeightsError
 from ..models.download import HUB_ERRORS, explain
 from ..models.generator import Generator
 from ..models.layout import CAMERA_NAME, CONFIG_NAME, FILES, STAGES, WEIGHTS_NAME, model_folder
-from ..training.model_card import published_card
+from ..training.history import CURVES, HISTORY
+from ..training.model_card import CARD, published_card
+from ..training.records import RECORD
+from ..training.validation import PLATE
 
-CARD_NAME = "README.md"
-MODEL_FILES = (CARD_NAME, *FILES, "recipe.json")
-RUN_FILES = ("history.csv", "curves.png", "plate.png")
+MODEL_FILES = (CARD, *FILES, RECORD)
+RUN_FILES = (HISTORY, CURVES, PLATE)
 
 Files = dict[str, bytes]
 
@@ -42,9 +44,9 @@ def gather(folder: Path, camera: Path | None = None) -> Files:
     model = model_folder(folder)
     if not (model / CONFIG_NAME).is_file():
         raise WeightsError(f"{folder}: no model in this folder; give a training's --output_dir, or a model folder.")
-    if not (model / CARD_NAME).is_file():
-        raise WeightsError(f"{model}: no {CARD_NAME} in this folder; a training writes one.")
-    _decode((model / CARD_NAME).read_bytes(), str(model))
+    if not (model / CARD).is_file():
+        raise WeightsError(f"{model}: no {CARD} in this folder; a training writes one.")
+    _decode((model / CARD).read_bytes(), str(model))
     stages = {
         name: Generator.from_pretrained(model, stage=name) for name, file in STAGES.items() if (model / file).is_file()
     }
@@ -82,14 +84,12 @@ def publish(
         info = api.model_info(repo_id)
         there = {file.rfilename for file in info.siblings or []}
         before = b""
-        if CARD_NAME in there:
-            before = Path(api.hf_hub_download(repo_id, CARD_NAME, revision=info.sha)).read_bytes()
+        if CARD in there:
+            before = Path(api.hf_hub_download(repo_id, CARD, revision=info.sha)).read_bytes()
     if private and not info.private:
         raise HubError(f"{repo_id}: is public already; make it private in its settings, or leave out --private.")
-    card = published_card(
-        _decode(files[CARD_NAME], "the model folder"), repo_id, _decode(before, repo_id), files, licence
-    )
-    contents = {**files, CARD_NAME: card.encode()}
+    card = published_card(_decode(files[CARD], "the model folder"), repo_id, _decode(before, repo_id), files, licence)
+    contents = {**files, CARD: card.encode()}
     folders = {name.partition("/")[0] for name in files if "/" in name}
     mine = {name for name in there if name in (*MODEL_FILES, *RUN_FILES) or name.partition("/")[0] in folders}
     with asking(repo_id) as api:
@@ -105,7 +105,7 @@ def _decode(card: bytes, place: str) -> str:
     try:
         return card.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise HubError(f"{place}: {CARD_NAME} is no text in UTF-8; save it anew as such.") from error
+        raise HubError(f"{place}: {CARD} is no text in UTF-8; save it anew as such.") from error
 
 
 def commit(

@@ -13,7 +13,8 @@ from ..files import check_folder, replacing_folder
 from ..models.convert import load
 from ..models.layout import BUNDLED, CONFIG_NAME, FILES, model_folder, weight_names
 from ..models.source import is_hub_id, parse
-from .publish import CARD_NAME, Files, asking, commit
+from ..training.model_card import CARD
+from .publish import Files, asking, commit
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def bundle(models: Mapping[str, str], infos: Mapping[str, ModelInfo], *, zero_gp
     Raises:
         HubError: the library was installed without the page.
     """
-    if not (ROOT / "spaces" / CARD_NAME).is_file():
+    if not (ROOT / "spaces" / CARD).is_file():
         raise HubError(f"{ROOT}: no app.py and spaces/ beside the library; run this in a checkout of the repository.")
     paths = [ROOT / "app.py", ROOT / "LICENSE"]
     paths += [path for path in sorted(PACKAGE.rglob("*")) if path.is_file() and path.parent.name != "__pycache__"]
@@ -91,7 +92,7 @@ def bundle(models: Mapping[str, str], infos: Mapping[str, ModelInfo], *, zero_gp
     files["models.json"] = f"{json.dumps(sources(models, infos), indent=2)}\n".encode()
     requirements = _requirements(zero_gpu)
     files[REQUIREMENTS] = "".join(f"{line}\n" for line in requirements).encode()
-    card = SpaceCard.load(ROOT / "spaces" / CARD_NAME)
+    card = SpaceCard.load(ROOT / "spaces" / CARD)
     card.data.sdk_version = next(line.partition("==")[2] for line in requirements if line.startswith(GRADIO))
     card.data.models = [info.id for info in infos.values()]
     card.data["preload_from_hub"] = [
@@ -99,7 +100,7 @@ def bundle(models: Mapping[str, str], infos: Mapping[str, ModelInfo], *, zero_gp
         for info in infos.values()
         if not info.private  # the build has no token
     ]
-    files[CARD_NAME] = str(card).encode()
+    files[CARD] = str(card).encode()
     return files
 
 

@@ -118,7 +118,7 @@ class Photos:
             self.pairs.append(pair if memory > 0 else None)
         self.fingerprint = digest.hexdigest()
         if skipped:
-            logger.warning("%d photos skipped:\n  %s", len(skipped), "\n  ".join(skipped))
+            logger.warning("%d skipped:\n  %s", len(skipped), "\n  ".join(skipped))
         if len(self) < MIN_PHOTOS:
             usable = f"{len(self)} usable photo{'' if len(self) == 1 else 's'}"
             raise DataError(f"{usable} ({len(skipped)} skipped): a training needs at least {MIN_PHOTOS}.")

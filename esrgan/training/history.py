@@ -10,6 +10,7 @@ from ..files import replacing
 Row = dict[str, Any]
 
 HISTORY = "history.csv"
+CURVES = "curves.png"
 TERMS = "terms of the losses"
 NO_TERMS = ("stage", "step", "learning_rate", "generator", "discriminator", "bicubic_psnr_y")
 
@@ -71,7 +72,7 @@ class History:
         """Bring both files up to date."""
         write_rows(self.rows, self.folder / HISTORY)
         if self.rows:
-            with replacing(self.folder / "curves.png") as path:
+            with replacing(self.folder / CURVES) as path:
                 self._draw(path)
 
     def _draw(self, path: Path) -> None:

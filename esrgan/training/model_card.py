@@ -13,9 +13,11 @@ from ..errors import HubError
 from ..evaluation.metrics import METRICS
 from ..evaluation.study import protocol
 from ..models.source import is_hub_id, parse
+from .history import CURVES
 from .options import LICENCE
 from .recipes import Esrgan
 from .records import PRECISIONS, Segment
+from .validation import PLATE
 
 STAGES = {
     "psnr": "trained for exact pixels (L1 loss): the highest PSNR, a soft look",
@@ -32,10 +34,11 @@ LIMITS = {
     "camera": "Trained on photos shrunk with blur, noise and JPEG, for photos as they come from phones and the web: it "
     "smooths\naway some detail of a clean one.",
 }
+CARD = "README.md"
 FOLDER = "path/to/this/folder"
 PICTURES = {
-    "plate.png": "Samples beside bicubic and the truth",
-    "curves.png": "Losses and measurements of the training",
+    PLATE: "Samples beside bicubic and the truth",
+    CURVES: "Losses and measurements of the training",
 }
 RESULTS = "model-index"  # what the Hub calls them in a card's front matter
 MADE = re.compile(r"<!-- Front matter as made: (\{.*?\}) -->")

@@ -28,14 +28,14 @@ from .checkpoints import Checkpoint, Checkpoints, Progress
 from .crops import Sample, make_loader
 from .datasets import Photos, Stream
 from .history import History
-from .model_card import Facts, model_card, public_name
+from .model_card import CARD, Facts, model_card, public_name
 from .options import LICENCE, Options
 from .recipes import Esrgan
 from .records import PRECISIONS, RECORD, Record, current_segment, describe, effective_batch_size, kept_step
 from .stages import STAGES, Losses, Stage, perceptual_loss
 from .time_limit import Pace, fitting_steps, parse_duration, running_seconds
 from .tracking import dashboard, track, track_plate
-from .validation import Validation, merit
+from .validation import PLATE, Validation, merit
 
 logger = logging.getLogger(__name__)
 
@@ -468,7 +468,7 @@ class Trainer:
             validation_photos=len(self.validation.paths),
             dashboard=dashboard(self.accelerator),
         )
-        with replacing(folder / "README.md") as path:
+        with replacing(folder / CARD) as path:
             model_card(facts).save(path)
         self.record.save(folder / RECORD, init_from=public_name(self.options.init_from), step=step)
 
@@ -492,7 +492,7 @@ class Trainer:
 
     def _draw_plate(self, name: str) -> Path:
         """Draw what the averaged generator makes of the first validation photos."""
-        plate = self.options.output_dir / "plate.png"
+        plate = self.options.output_dir / PLATE
         self.validation.draw_plate(self.averaged.module, name, plate)  # type: ignore[arg-type]
         return plate
 

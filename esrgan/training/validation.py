@@ -12,7 +12,8 @@ from ..files import replacing
 from ..inference.upscaler import Upscaler
 from ..models.generator import Generator
 
-SAMPLES = 4  # rows of the plate
+PLATE = "plate.png"
+SAMPLES = 4  # rows of it
 
 
 class Validation:
