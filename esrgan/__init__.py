@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import EsrganError, ImageError, WeightsError
+    from .images.bounded import read_image
     from .inference.upscaler import Upscaler
     from .models.generator import Generator
 
 __version__ = "0.1.0"
-__all__ = ["EsrganError", "Generator", "ImageError", "Upscaler", "WeightsError"]
+__all__ = ["EsrganError", "Generator", "ImageError", "Upscaler", "WeightsError", "read_image"]
 
-_PLACES = {"Generator": ".models.generator", "Upscaler": ".inference.upscaler"}
+_PLACES = {
+    "Generator": ".models.generator",
+    "Upscaler": ".inference.upscaler",
+    "read_image": ".images.bounded",
+}
 
 
 def __getattr__(name: str) -> Any:

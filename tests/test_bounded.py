@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import struct
 import threading
 import time
@@ -63,6 +64,33 @@ def test_what_cannot_be_decoded_in_time_leaves_the_next_one_unharmed(decoder: De
             decoder("photo", function, argument)
         photo = decoder("photo", Photo.open, PHOTO)
         assert np.array_equal(photo.colour, Photo.open(PHOTO).colour)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a signal that interrupts reading")
+def test_an_interrupted_call_keeps_its_answer_to_itself() -> None:
+    decoder = Decoder()
+    assert decoder("photo", len, "four") == 4
+    interrupting = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        decoder("photo", time.sleep, 2)
+    assert decoder("photo", len, "seven") == 5
+
+
+def test_the_clock_of_a_busy_machine_is_not_held_against_a_file() -> None:
+    """Waiting is not computing: three times as long as may be computed passes."""
+    decoder = Decoder(seconds=1)
+    assert decoder("photo", len, "four") == 4
+    assert decoder("photo", time.sleep, 3) is None
+
+
+def test_a_large_cut_out_takes_little_more_than_its_pixels(tmp_path: Path) -> None:
+    """20 megapixels with a hole, decoded and filled within 40 bytes a pixel, Python's modules included."""
+    pixels = np.full((4000, 5000, 4), 200, np.uint8)
+    pixels[:10] = 0
+    Image.fromarray(pixels).save(tmp_path / "cut.png", compress_level=1)
+    photo = Decoder(memory=800_000_000)("cut.png", Photo.open, tmp_path / "cut.png")
+    assert (photo.colour[::100, ::100] == 200).all()
 
 
 def test_others_go_on_while_a_file_is_decoded() -> None:

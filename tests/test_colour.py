@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms
+from test_images import encode
 
 from esrgan import ImageError
+from esrgan.images.colour_chunks import ADOBE_RGB
 from esrgan.images.photo import Photo
 
 SRGB_CURVE, LINEAR, P3, BT2020 = 13, 8, 12, 9
@@ -22,9 +24,15 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def png(colour: tuple[int, ...] | int, *chunks: bytes, mode: str = "RGB", **options: object) -> bytes:
-    file = io.BytesIO()
-    Image.new(mode, (24, 24), colour).save(file, "PNG", **options)
-    content = file.getvalue()
+    return with_chunks(encode(Image.new(mode, (24, 24), colour), "PNG", **options), *chunks)
+
+
+def srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def with_chunks(content: bytes, *chunks: bytes) -> bytes:
+    """A PNG with further chunks before its pixels."""
     place = content.index(b"IDAT") - 4
     return content[:place] + b"".join(chunks) + content[place:]
 
@@ -86,6 +94,23 @@ def test_cicp_goes_before_a_profile_and_a_profile_before_gamma() -> None:
     wide = profile(2.2)
     assert Photo.open(png((200, 60, 40), gamma(1.0), icc_profile=wide)).icc == wide
     assert Photo.open(png((186, 70, 49), cicp(P3, SRGB_CURVE), icc_profile=wide)).icc not in (None, wide)
+
+
+def test_a_camera_that_names_adobe_rgb_in_exif_alone_is_believed() -> None:
+    """By hand, by Adobe RGB (1998)'s exponent 563 / 256 and both spaces' matrices: 166.6, 100.1, 54.7."""
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ColorSpace: 65_535, ExifTags.IFD.Interop: {1: "R03"}}
+    content = png((150, 100, 60), exif=exif)
+    assert np.abs(np.subtract(seen(content), (167, 100, 55))).max() <= 1
+    assert Photo.open(content).icc == ADOBE_RGB
+    assert Photo.open(png((150, 100, 60), exif=exif, icc_profile=srgb_profile())).icc == srgb_profile()
+
+
+def test_every_frame_has_the_space_of_its_file() -> None:
+    frames = [Image.new("RGB", (24, 24), (128, 51, blue)) for blue in (255, 0)]
+    content = with_chunks(encode(frames[0], "PNG", save_all=True, append_images=frames[1:]), gamma(1.0))
+    for photo, blue in zip(Photo.frames(content), (255, 0), strict=True):
+        assert np.abs(np.asarray(photo.rgb())[10, 10].astype(int) - (188, 124, blue)).max() <= 1
 
 
 def test_the_space_goes_with_the_result() -> None:

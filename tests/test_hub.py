@@ -427,6 +427,10 @@ def test_a_generator_pushes_itself_with_its_other_stages(online: Hub) -> None:
     for stage, generator in stages.items():
         found = Generator.from_pretrained("me/cats", stage=stage)
         assert all(torch.equal(found.state_dict()[key], value) for key, value in as_saved(generator).items())
+    stages["psnr"].push_to_hub("me/cats", psnr=stages["gan"])
+    assert {"model.psnr.safetensors"} == {
+        name for name in online["me/cats"].commits[-1].files if name.startswith("model.") and name.count(".") == 2
+    }
 
 
 def test_one_stage_alone_says_so(online: Hub, run: Path) -> None:

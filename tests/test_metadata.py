@@ -68,6 +68,25 @@ def test_an_odd_tag_hides_neither_the_photo_nor_its_orientation(format_: str) ->
     assert (photo.exif.main, photo.exif.blocks) == (ODD, {ExifTags.IFD.Exif: INNER})
 
 
+@pytest.mark.parametrize("mode", ["RGB", "P", "I;16"])
+def test_notes_after_the_pixels_of_a_png_count_as_well(mode: str) -> None:
+    image = CAT.convert("L").convert("I;16") if mode == "I;16" else CAT.convert(mode)
+    content = encode(image, "PNG", exif=turned(ODD_EXIF, 6))
+    before, after = content.index(b"eXIf") - 4, content.index(b"IDAT") - 4
+    late = content[:before] + content[after:-12] + content[before:after] + content[-12:]
+    photo, expected = Photo.open(late), Photo.open(content)
+    assert photo.colour.shape == (CAT.width, CAT.height, 3)
+    assert np.array_equal(photo.colour, expected.colour)
+    assert photo.exif == expected.exif != Exif()
+
+
+def test_xmp_of_another_encoding_goes_through_as_bytes(tmp_path: Path) -> None:
+    packet = XMP.replace(b"zoo", "Z\xfcrich".encode("latin-1"))
+    (tmp_path / "in.jpg").write_bytes(encode(CAT, "JPEG", xmp=packet))
+    upscale_file(tmp_path / "in.jpg", tmp_path / "out.png", UPSCALER)
+    assert b"Z\xfcrich" in (tmp_path / "out.png").read_bytes()
+
+
 @pytest.mark.parametrize("extension", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_odd_tags_and_text_go_through_as_bytes(extension: str, bits: int, tmp_path: Path) -> None:

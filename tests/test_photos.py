@@ -181,6 +181,14 @@ def test_a_transparent_colour_is_transparent() -> None:
         assert photo.grey == (image.mode == "L")
 
 
+def test_what_is_stored_where_nothing_is_seen_takes_the_mean_of_what_surrounds_it() -> None:
+    """By hand: of each square of 2 x 2 the mean by opacity, 10, 28 and none; there that of both, 25."""
+    colour = np.array([[10, 0, 20, 30, 0, 0], [0, 0, 0, 0, 0, 0]], np.uint8)
+    alpha = np.array([[51, 0, 51, 204, 0, 0], [0, 0, 0, 0, 0, 0]], np.uint8)
+    photo = Photo.open(encode(Image.fromarray(np.dstack([colour, alpha]), "LA"), "PNG"))
+    assert photo.colour[..., 0].tolist() == [[10, 10, 20, 30, 25, 25], [10, 10, 28, 28, 25, 25]]
+
+
 def disc(radius: float) -> np.ndarray:
     y, x = np.mgrid[:24, :24] - 11.5
     return (np.clip(radius - np.hypot(x, y), 0, 1) * 255).round().astype(np.uint8)

@@ -120,6 +120,26 @@ def test_grey_where_0_is_white(compression: str | None, tmp_path: Path) -> None:
     assert is_read_as(tmp_path / "in.tif", 65535 - SIXTEEN[..., :1])
 
 
+def test_12_bits_reach_white(tmp_path: Path) -> None:
+    """Packed by hand, two values in three bytes: 0xfff, 0x800 and 0x123, 0x000; with 16 bits ffff, 8008, 1231, 0."""
+    packed = np.frombuffer(bytes.fromhex("fff800 123000"), np.uint8).reshape(2, 3)
+    tifffile.imwrite(tmp_path / "in.tif", packed, photometric="minisblack", byteorder="<")
+    with tifffile.TiffFile(tmp_path / "in.tif", mode="r+") as tiff:
+        tags = tiff.pages[0].tags
+        tags["ImageWidth"].overwrite(2)
+        tags["BitsPerSample"].overwrite(12)
+    assert is_read_as(tmp_path / "in.tif", np.array([[[0xFFFF], [0x8008]], [[0x1231], [0]]], np.uint16))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_colours_that_opacity_was_put_upon_are_taken_back(order: str, tmp_path: Path) -> None:
+    """By hand: 20000 at an opacity of 40000 of 65535 was 32767.5; more than the opacity is white."""
+    stored = np.array([[[20_000, 40_000, 50_000, 40_000], [7, 8, 9, 65_535]]], np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", stored, photometric="rgb", extrasamples=["assocalpha"], byteorder=order)
+    expected = np.array([[[32_768, 65_535, 65_535, 40_000], [7, 8, 9, 65_535]]], np.uint16)
+    assert is_read_as(tmp_path / "in.tif", expected)
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("channels", [2, 3, 4])
 def test_what_would_be_read_wrongly_is_refused(channels: int, compression: str | None, tmp_path: Path) -> None:

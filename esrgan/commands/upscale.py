@@ -145,9 +145,9 @@ def run(options: argparse.Namespace) -> int:
                     repairer=repairer,
                     halve=options.halve,
                 )
-            except (EsrganError, OSError) as error:
+            except EsrganError as error:
                 failed.append(str(error))
-            except MemoryError as error:
+            except (OSError, MemoryError) as error:
                 failed.append(f"{path}: {error}")
     failed = gather_object(failed)
     if state.is_main_process:

@@ -13,10 +13,12 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+import psutil
 from PIL import Image
 
 from ..errors import ImageError
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 SECONDS = 20.0
+PATIENCE = 4  # times as long by the clock, on a machine with other work
+ASKED_EVERY = 0.1  # seconds
 MEMORY = 4 * 2**30  # bytes of addresses; 100 megapixels of 16 bits with alpha, upright, take about 3 GiB
 
 
@@ -36,7 +40,7 @@ class Decoder:
     """Runs functions in its process, one at a time.
 
     Args:
-        seconds: how long one may take; longer while the machine has other work.
+        seconds: of computing that one may take; by the clock, 4 times as many.
         memory: bytes that the process may have, where the system can limit it.
     """
 
@@ -63,24 +67,21 @@ class Decoder:
             process = self._started()
             assert process.stdin
             assert process.stdout
-            late = threading.Event()
-
-            def stop() -> None:
-                late.set()
-                process.kill()
-
-            timer = threading.Timer(self.seconds, stop)
+            done, late = threading.Event(), threading.Event()
+            threading.Thread(target=end_late, args=(process, self.seconds, done, late), daemon=True).start()
             try:
                 pickle.dump((function, arguments), process.stdin, pickle.HIGHEST_PROTOCOL)
                 process.stdin.flush()
-                timer.start()
                 result, error = pickle.load(process.stdout)
             except (EOFError, OSError, pickle.UnpicklingError) as ended:
                 reason = "takes too long to decode" if late.is_set() else "takes too much memory to decode"
                 self.close()
                 raise ImageError(f"{name}: {reason}; open it in an image editor and save it anew.") from ended
+            except BaseException:  # the answer is still to come, and would be taken for the next one's
+                self.close()
+                raise
             finally:
-                timer.cancel()
+                done.set()
         if error:
             raise error
         return result
@@ -106,6 +107,19 @@ class Decoder:
             self._process.kill()
             self._process.communicate()
         self._process = None
+
+
+def end_late(process: "subprocess.Popen[bytes]", seconds: float, done: threading.Event, late: threading.Event) -> None:
+    """Kill a process that has computed for too long before it is done, or has had too much time."""
+    begun = time.monotonic()
+    with contextlib.suppress(psutil.Error):  # it has ended by itself
+        child = psutil.Process(process.pid)
+        before = sum(child.cpu_times()[:2])
+        while not done.wait(ASKED_EVERY):
+            if sum(child.cpu_times()[:2]) - before > seconds or time.monotonic() - begun > PATIENCE * seconds:
+                late.set()
+                process.kill()
+                return
 
 
 def serve(memory: int) -> None:

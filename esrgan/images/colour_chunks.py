@@ -34,8 +34,8 @@ CURVES: dict[int, Curve] = {1: VIDEO, 6: VIDEO, 14: VIDEO, 15: VIDEO, 4: (2.2,),
 TOLERANCE = 0.002  # of chromaticities and of gamma, within which an image is sRGB
 
 
-def chunk_profile(image: Image.Image, name: str) -> bytes | None:
-    """The profile of a PNG's colour space; None for sRGB, for a PNG that names none, and for other formats.
+def take_up_profile(image: Image.Image, name: str) -> None:
+    """Give a PNG whose chunks name a colour space other than sRGB its profile.
 
     Args:
         image: opened, and not decoded yet.
@@ -44,6 +44,11 @@ def chunk_profile(image: Image.Image, name: str) -> bytes | None:
     Raises:
         ImageError: the colours are of a kind that cannot be converted, such as HDR.
     """
+    if icc := _profile(image, name):
+        image.info["icc_profile"] = icc
+
+
+def _profile(image: Image.Image, name: str) -> bytes | None:
     file: BinaryIO | None = getattr(image, "fp", None)
     if image.format != "PNG" or file is None:
         return None
@@ -127,3 +132,7 @@ def _adapted_primaries(chromaticities: Chromaticities) -> np.ndarray:
 def _fixed(values: Sequence[float]) -> bytes:
     """ICC's s15Fixed16Number."""
     return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+# Adobe RGB (1998), which cameras name in EXIF alone.
+ADOBE_RGB = make_profile((*D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), (563 / 256,), grey=False)

@@ -15,15 +15,32 @@ OTHER_ORDER = {
     for mode in ("RGB", "RGBA", "RGBX")
     for order, other in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
 }
+STRIP = 256  # rows, even, that are computed with at once, as floats take much memory
 SAMPLE_FORMATS = {2: "signed ", 3: "floating-point "}  # of TIFF
+PREMULTIPLIED = {f"RGBa;16{order}": f"RGBA;16{order}" for order in "BLN"}
 GREY_ALPHA = {"LA;16B": ">u2", "LA;16L": "<u2", "LA;16N": "=u2"}
 
 
-def decode(image: Image.Image, twin: Image.Image, exif: Exif, name: str) -> np.ndarray:
+def raw_code(image: Image.Image) -> str | None:
+    """How Pillow will unpack a file that is not decoded yet; None where it says nothing, or more than one thing."""
+    codes = {
+        tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in getattr(image, "tile", [])
+    }
+    return codes.pop() if len(codes) == 1 else None
+
+
+def decode(image: Image.Image, twin: Image.Image, code: str | None, exif: Exif, name: str) -> np.ndarray:
     """The pixels of a file opened twice, turned as its EXIF says: uint8 or uint16, shape (H, W, 1 to 4), alpha last.
 
+    Args:
+        image: may be decoded.
+        twin: not decoded.
+        code: the `raw_code` of `image`.
+        exif: of the file.
+        name: what to call it in messages.
+
     Raises:
-        ImageError: values of 32 bits or with a sign, or of 16 bits in separate planes; the message begins with `name`.
+        ImageError: values of 32 bits or with a sign, or of 16 bits in separate planes.
     """
     tags = getattr(image, "tag_v2", {})
     if image.mode in ("F", "I"):
@@ -32,18 +49,23 @@ def decode(image: Image.Image, twin: Image.Image, exif: Exif, name: str) -> np.n
         raise ImageError(f"{name}: has {kind}values of {bits} bits; save it with 8 or 16 bits a channel, unsigned.")
     if tags.get(TAGS.PlanarConfiguration) == 2 and tags.get(TAGS.BitsPerSample, ())[:2] == (16, 16):
         raise ImageError(f"{name}: has 16 bits a channel in separate planes; save it with interleaved channels.")
-    codes = {
-        tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in getattr(image, "tile", [])
-    }
-    code = codes.pop() if len(codes) == 1 else None
     if code in OTHER_ORDER:
         upper, lower = upright(image, exif), upright(_unpack(twin, OTHER_ORDER[code]), exif)
         pixels = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
+    elif code in PREMULTIPLIED:
+        plain = PREMULTIPLIED[code]
+        upper, lower = (upright(_unpack(file, way), exif) for file, way in ((image, plain), (twin, OTHER_ORDER[plain])))
+        pixels = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
+        opacity = np.maximum(pixels[..., 3], 1) / np.float32(65535)
+        for channel in range(3):
+            pixels[..., channel] = np.rint(np.minimum(pixels[..., channel] / opacity, 65535))
     elif code in GREY_ALPHA:  # four bytes a pixel, like RGBA
-        image._mode = "RGBA"
-        pixels = np.asarray(upright(_unpack(image, "RGBA"), exif)).view(GREY_ALPHA[code]).astype(np.uint16)
+        twin._mode = "RGBA"
+        pixels = np.asarray(upright(_unpack(twin, "RGBA"), exif)).view(GREY_ALPHA[code]).astype(np.uint16)
     elif image.mode.startswith("I;16"):
         pixels = np.asarray(upright(image, exif)).astype(np.uint16)[..., None]
+        if tags.get(TAGS.BitsPerSample) == (12,):  # which Pillow leaves in the lower bits
+            pixels = pixels << 4 | pixels >> 8
         if tags.get(TAGS.PhotometricInterpretation) == 0:  # white, which Pillow passes over
             pixels = 65535 - pixels
     else:
@@ -78,14 +100,33 @@ def spread(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
     What is stored under wholly transparent pixels is arbitrary, often black, and a network would mix it in.
 
     Args:
-        colour: float of shape (H, W, C).
-        weight: float of shape (H, W, 1), somewhere positive.
+        colour: unsigned integers or floats of shape (H, W, C).
+        weight: of shape (H, W), somewhere positive.
+
+    Returns:
+        Of the type of `colour`.
     """
-    height, width = weight.shape[:2]
     if weight.all():
         return colour
+    height, width = weight.shape
+    strips = [slice(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+    parts = [_halved(colour[rows], weight[rows].astype(np.float32)[..., None]) for rows in strips]
+    sums, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+    coarse = spread(sums / np.maximum(weights, 1e-9), weights[..., 0])
+    filled = colour.copy()
+    for rows in strips:
+        near = coarse[rows.start // 2 : (rows.stop + 1) // 2].repeat(2, 0).repeat(2, 1)
+        near = near[: rows.stop - rows.start, :width]
+        if filled.dtype.kind == "u":
+            near = np.rint(near)
+        np.copyto(filled[rows], near, where=weight[rows, :, None] == 0, casting="unsafe")
+    return filled
+
+
+def _halved(colour: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over squares of 2 x 2 pixels, fewer at the edge: of the weighted colours, and of the weights."""
+    height, width = weight.shape[:2]
     even = ((0, height % 2), (0, width % 2), (0, 0))
-    halves = ((height + 1) // 2, 2, (width + 1) // 2, 2, -1)
-    sums, weights = (np.pad(a, even).reshape(halves).sum((1, 3)) for a in (colour * weight, weight))
-    coarse = spread(sums / np.maximum(weights, 1e-9), weights)
-    return np.where(weight > 0, colour, coarse.repeat(2, 0).repeat(2, 1)[:height, :width])
+    squares = ((height + 1) // 2, 2, (width + 1) // 2, 2, -1)
+    colours, weights = (np.pad(a, even).reshape(squares).sum((1, 3)) for a in (colour * weight, weight))
+    return colours, weights

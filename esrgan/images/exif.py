@@ -21,6 +21,7 @@ EXPLORER = ("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject")
 KEPT = frozenset(ExifTags.Base[name] for name in (*NAMES, *RESOLUTION, *EXPLORER))
 BLOCKS: tuple[int, ...] = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 DROPPED = frozenset({TAGS.ExifImageWidth, TAGS.ExifImageHeight, ExifTags.IFD.Interop})
+INTEROP_INDEX = 1
 LARGEST = 2**20  # bytes of one tag
 
 # Bytes of one value, by type: 1 to 12 of TIFF 6.0, 13 an address, 129 text in UTF-8 (EXIF 3.0).
@@ -57,11 +58,13 @@ class Exif:
         order: `<` or `>`, the order of bytes.
         main: the tags of its main directory.
         blocks: those of the directories below, by the tag that points to them.
+        is_adobe_rgb: whether it says that the colours are of Adobe RGB (DCF 2.0, section 4.6).
     """
 
     order: Order = "<"
     main: Entries = field(default_factory=dict)
     blocks: dict[int, Entries] = field(default_factory=dict)
+    is_adobe_rgb: bool = False
 
     @property
     def method(self) -> Image.Transpose | None:
@@ -182,12 +185,22 @@ def parse(read: Callable[[int, int], bytes], offset: int | None = None) -> Exif:
     if not order or len(header) < 8:
         return Exif()
     main = _entries(read, order, struct.unpack(f"{order}I", header[4:])[0] if offset is None else offset)
-    blocks = {
-        pointer: _entries(read, order, struct.unpack(f"{order}I", main[pointer].content)[0])
-        for pointer in BLOCKS
-        if pointer in main and main[pointer].kind in (LONG, 13) and main[pointer].number == 1
-    }
-    return Exif(order, {tag: entry for tag, entry in main.items() if tag not in BLOCKS}, blocks)
+    blocks = {pointer: _below(read, order, main, pointer) for pointer in BLOCKS}
+    colours = _below(read, order, blocks[ExifTags.IFD.Exif], ExifTags.IFD.Interop).get(INTEROP_INDEX)
+    return Exif(
+        order,
+        {tag: entry for tag, entry in main.items() if tag not in BLOCKS},
+        {pointer: entries for pointer, entries in blocks.items() if entries},
+        colours is not None and colours.content.startswith(b"R03"),
+    )
+
+
+def _below(read: Callable[[int, int], bytes], order: str, entries: Entries, pointer: int) -> Entries:
+    """The directory that one of these tags points to; empty if none does."""
+    entry = entries.get(pointer)
+    if not entry or entry.kind not in (LONG, 13) or entry.number != 1:
+        return {}
+    return _entries(read, order, struct.unpack(f"{order}I", entry.content)[0])
 
 
 def _entries(read: Callable[[int, int], bytes], order: str, offset: int) -> Entries:

@@ -58,7 +58,7 @@ class Notes:
             options["xmp"] = self.xmp
         elif format_ == "PNG" and self.xmp:
             text = PngImagePlugin.PngInfo()
-            text.add_itxt("XML:com.adobe.xmp", self.xmp.decode("utf-8", "surrogateescape"))
+            text.add_itxt("XML:com.adobe.xmp", self.xmp)
             options["pnginfo"] = text
         elif format_ == "TIFF":
             tags = Image.Exif()

@@ -11,9 +11,9 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..files import replacing
-from .colour_chunks import chunk_profile
+from .colour_chunks import ADOBE_RGB, take_up_profile
 from .condition import Condition, measure_condition, quality_of
-from .decoding import decode, spread
+from .decoding import decode, raw_code, spread
 from .exif import Exif, read_exif
 from .metadata import fitting_profile, to_srgb
 from .notes import Notes
@@ -23,7 +23,7 @@ from .resize import SCALE, enlarge
 from .tiff import LIMIT, write_tiff
 from .xmp import Provenance, kept_xmp
 
-LARGEST_SIDES = {"JPEG": 65_535, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "WEBP": 16_383}  # all that can be written
+LARGEST_SIDES = {"JPEG": 65_500, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "WEBP": 16_383}  # all that can be written
 SIDES_OF_FRAMES = {"GIF": 65_535} | {name: LARGEST_SIDES[name] for name in ("PNG", "TIFF", "WEBP")}
 LOSSY = ("JPEG", "WEBP")
 DEEP = ("PNG", "TIFF")
@@ -87,6 +87,7 @@ class Photo:
         with opened(source, name, max_pixels) as image, opened(source, name, max_pixels) as twin:
             name = name or called(source)
             with decoding(name):
+                take_up_profile(image, name)
                 photo = cls._of(image, twin, name)
             with contextlib.suppress(ImageError), decoding(name):  # of later frames
                 photo = replace(photo, frame_count=len(frames_of(image)))
@@ -117,20 +118,23 @@ class Photo:
         if is_page:
             twin.seek(number)
             return cls._of(image, twin, name)
+        take_up_profile(image, name)
         default = 0 if image.format == "GIF" else None
         return replace(cls._of(image.copy(), twin, name), duration=image.info.get("duration", default))
 
     @classmethod
     def _of(cls, image: Image.Image, twin: Image.Image, name: str) -> "Photo":
-        if icc := chunk_profile(image, name):
-            image.info["icc_profile"] = icc
+        code = raw_code(image)
+        if image.format == "PNG":
+            image.load()  # notes may come after the pixels
         exif, xmp = read_exif(image), kept_xmp(image)
-        pixels = decode(image, twin, exif, name)
+        if exif.is_adobe_rgb and image.mode == "RGB":
+            image.info.setdefault("icc_profile", ADOBE_RGB)
+        pixels = decode(image, twin, code, exif, name)
         colour, alpha = (pixels[..., :-1], pixels[..., -1]) if pixels.shape[2] in (2, 4) else (pixels, None)
         grey = colour.shape[2] == 1
         if alpha is not None and alpha.any() and not alpha.all():
-            filled = spread(colour.astype(np.float32), alpha.astype(np.float32)[..., None])
-            colour = np.rint(filled).astype(colour.dtype)
+            colour = spread(colour, alpha)
         colour = np.broadcast_to(colour, (*colour.shape[:2], 3))
         tables = getattr(image, "quantization", None)
         quality = quality_of(tables[0]) if tables and 0 in tables else None

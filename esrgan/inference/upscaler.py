@@ -18,6 +18,14 @@ from .device import best_device, fastest_dtype, free_memory
 
 CPU_TILE, ACCELERATOR_TILE = 192, 1024  # the largest; a CPU's caches do not hold more, an accelerator wastes little
 SHALLOW = 8  # blocks at most
+OUT_OF_MEMORY = (  # what PyTorch says of it where it has no exception of its own, and OpenVINO
+    "can't alloc",
+    "not enough memory",
+    "out of memory",
+    "Invalid buffer size",
+    "Failed to allocate",
+    "std::bad_alloc",
+)
 FIRST = (96, 80)  # what is compiled for equal sides, or for a small tile as CPUs compute it, serves no other
 
 
@@ -55,7 +63,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or the CPU's allocator, had no memory left."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return any(said in str(error) for said in ("can't alloc", "Failed to allocate", "std::bad_alloc"))
+    return any(said in str(error) for said in OUT_OF_MEMORY)
 
 
 def bytes_per_pixel(generator: Generator) -> int:

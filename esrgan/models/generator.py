@@ -245,7 +245,7 @@ class Generator(nn.Module):
         token: str | bool | None = None,
         commit_message: str = "Upload generator",
     ) -> str:
-        """Save to a repository on the Hub, made if it is not there.
+        """Save to a repository on the Hub, made if it is not there; stages that are not given are removed from it.
 
         Args:
             repo_id: owner/name.
@@ -265,7 +265,10 @@ class Generator(nn.Module):
         api.create_repo(repo_id, private=private, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, psnr=psnr, camera=camera)
-            return api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message).commit_url
+            gone = [name for name, model in ((PSNR_NAME, psnr), (CAMERA_NAME, camera)) if not model]
+            return api.upload_folder(
+                repo_id=repo_id, folder_path=folder, commit_message=commit_message, delete_patterns=gone
+            ).commit_url
 
 
 def blend(psnr: Generator, gan: Generator, *, amount: float) -> Generator:

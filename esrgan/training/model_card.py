@@ -52,12 +52,10 @@ TEMPLATE = """---
 An ESRGAN generator (RRDBNet, {num_blocks} blocks) that enlarges photos by 4, {stage}.
 
 ```python
-from PIL import Image
-
-from esrgan import Generator, Upscaler
+from esrgan import Generator, Upscaler, read_image
 
 generator = Generator.from_pretrained("{source}")
-Upscaler(generator)(Image.open("photo.jpg").convert("RGB")).save("photo_x4.png")
+Upscaler(generator)(read_image("photo.jpg")).save("photo_x4.png")
 ```
 
 The tensors have BasicSR's names, so `model.safetensors` also opens in spandrel, chaiNNer and ComfyUI.
