@@ -108,6 +108,17 @@ def test_photos_that_differ_by_extension_alone_both_get_a_result(folder: Path) -
     ]
 
 
+def test_a_disk_that_takes_upper_for_lower_case_loses_nothing(tmp_path: Path) -> None:
+    """There `img.PNG` and `img.png` are one file, as two names of one file are here."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "img.PNG")
+    os.link(tmp_path / "img.PNG", tmp_path / "img.png")
+    with pytest.raises(ImageError, match=r"img\.png: is a photo itself, and would be lost"):
+        find_targets([tmp_path / "img.PNG"], tmp_path)
+    Image.new("RGB", (8, 8)).save(tmp_path / "IMG.jpg")
+    targets = find_targets([tmp_path / "img.PNG", tmp_path / "IMG.jpg"], tmp_path / "out")
+    assert [target.name for _, target in targets.pairs] == ["img.PNG.png", "IMG.jpg.png"]
+
+
 def test_a_photo_given_twice_or_by_a_link_is_done_once(folder: Path) -> None:
     PHOTO.save(folder / "dog.png")
     (folder / "again.png").symlink_to(folder / "dog.png")

@@ -61,9 +61,9 @@ def find_targets(inputs: list[Path], output: Path, extension: str | None = None)
         found = Targets([(inputs[0], output)], [], [])
     else:
         found = _in_folder(inputs, output, extension or ".png")
-    photos = {os.path.realpath(path) for path, _ in found.pairs}
+    photos = {identity(path) for path, _ in found.pairs}
     for _, target in found.pairs:
-        if os.path.realpath(target) in photos:
+        if identity(target) in photos:
             raise ImageError(f"{target}: is a photo itself, and would be lost; choose another output folder.")
         check_file(target)
     return found
@@ -88,12 +88,12 @@ def _in_folder(inputs: list[Path], output: Path, extension: str) -> Targets:
         for path in there.images:
             if not (within and Path(os.path.realpath(path)).is_relative_to(results)):
                 insides.setdefault(os.path.realpath(path), (path, path.relative_to(given)))
-    sharing: dict[Path, list[Path]] = {}
+    sharing: dict[str, list[Path]] = {}
     for path, inside in insides.values():
-        sharing.setdefault(inside.with_suffix(extension), []).append(path)
+        sharing.setdefault(_shared(inside, extension), []).append(path)
     targets: dict[Path, Path] = {}
     for path, inside in insides.values():
-        others = [other for other in sharing[inside.with_suffix(extension)] if other != path]
+        others = [other for other in sharing[_shared(inside, extension)] if other != path]
         name = Path(f"{inside}{extension}") if others else inside.with_suffix(extension)
         if other := targets.get(output / name):
             raise ImageError(f"{path} and {other} would both become {output / name}; upscale them apart.")
@@ -101,6 +101,19 @@ def _in_folder(inputs: list[Path], output: Path, extension: str) -> Targets:
         if others:
             notes.append(f"{path}: becomes {name.name}, as {others[0].name} is there too")
     return Targets([(path, target) for target, path in targets.items()], notes, problems)
+
+
+def identity(path: Path) -> tuple[int, int] | str:
+    """By which a file is known whatever it is called: on some disks `a.PNG` is `a.png`; a path where nothing is."""
+    try:
+        status = path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    return status.st_dev, status.st_ino
+
+
+def _shared(inside: Path, extension: str) -> str:
+    return str(inside.with_suffix(extension)).casefold()
 
 
 def upscale_file(
