@@ -38,7 +38,7 @@ from esrgan.page.wording import NUMBERS, explained, tell_comparison, tell_upscal
 HERE = Path(__file__).parent
 KEPT_SECONDS = 3600
 DETAIL = 0.75  # where most of the texture is there, and PSNR still above bicubic's
-QUEUE_LENGTH = 32
+QUEUE_LENGTH = 500  # of all that is asked for, what takes no time included
 KEPT_VISITS = 500  # of those that came last, at a fifth of a megabyte each
 
 INTRO = """# Sharper animals
@@ -113,10 +113,11 @@ CSS = """
 .more summary::-webkit-details-marker {display: none}
 .more summary p {display: inline}
 .more > :not(summary) {border-left: 3px solid var(--color-accent); padding-left: 0.8em; max-width: 46em}
-.question {display: inline-block; width: 1.5em; border: 1px solid; border-radius: 50%; text-align: center;
+.mark {display: inline-block; width: 1.5em; border: 1px solid; border-radius: 50%; text-align: center;
     font-size: 0.8em; line-height: 1.4}
 .refusal {margin: 0; padding: 0.6em 0.9em; border: 1px solid var(--error-border-color); border-radius: var(--radius-md);
     background: var(--error-background-fill); color: var(--error-text-color); overflow-wrap: anywhere}
+.spoken {position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%)}
 .dropping .drop {outline: 3px dashed var(--color-accent); outline-offset: 2px}
 .scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
 """

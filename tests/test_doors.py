@@ -1,13 +1,15 @@
 """What the page lets in and what it keeps its hands off: asked by HTTP, as any program can."""
 
+import asyncio
 import itertools
 import json
 import os
 import re
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import gradio as gr
@@ -20,6 +22,7 @@ from PIL import Image
 import app
 from esrgan import ImageError
 from esrgan.errors import FileError
+from esrgan.page import fetching
 from esrgan.page.jobs import Step, Studio
 from esrgan.page.models import Model
 from esrgan.page.preview import DESCRIPTION
@@ -153,6 +156,56 @@ def test_a_part_that_is_none_gets_a_sentence(server: Server, part: Any) -> None:
 
 
 @pytest.mark.parametrize("data", [[], [None, 0, "", "clean", False, ["dogs"], "PNG", 2]])
+class Web(BaseHTTPRequestHandler):
+    """A photo, a way to it, a way into the server's own network, and one that never ends."""
+
+    def do_GET(self) -> None:
+        places = {"/moved": "/dog%20one.jpg", "/inside": f"http://127.0.0.1:{self.server.server_port}/dog%20one.jpg"}
+        if place := places.get(self.path):
+            self.send_response(302)
+            self.send_header("Location", place)
+        else:
+            self.send_response(200 if self.path in ("/dog%20one.jpg", "/endless") else 404)
+        self.end_headers()
+        if self.path == "/dog%20one.jpg":
+            self.wfile.write((BUNDLED / "dog.jpg").read_bytes())
+        while self.path == "/endless":
+            self.wfile.write(bytes(100_000))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_web_address_is_fetched_within_the_limits_of_an_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    checked = fetching.async_validate_url
+
+    async def public(host: str) -> str:
+        return "127.0.0.1" if host == "photos.example" else await checked(host)
+
+    monkeypatch.setattr(fetching, "async_validate_url", public)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    Thread(target=server.serve_forever, daemon=True).start()
+    web = f"http://photos.example:{server.server_port}"
+    path = asyncio.run(fetching.fetch(f"{web}/moved"))
+    assert path.name == "dog one.jpg"
+    assert path.read_bytes() == (BUNDLED / "dog.jpg").read_bytes()
+    assert let_in(str(path)) == path
+    for name, told in (("endless", "has more than 30 MB"), ("nothing", "cannot be"), ("inside", "cannot be")):
+        with pytest.raises(gr.Error, match=f"{web}/{name}: {told}"):
+            asyncio.run(fetching.fetch(f"{web}/{name}"))
+    server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/a.png", "http://[::1", "https://", "http://no.such.host.invalid/"]
+)
+def test_an_address_that_leads_nowhere_public_gets_a_sentence(server: Server, address: str) -> None:
+    assert "cannot be fetched" in refused(server, "compare", [{"path": address, "meta": META}, 0])
+
+
 def test_a_missing_photo_and_further_values_are_told_of(server: Server, data: list) -> None:
     assert refused(server, "batch", data).endswith("values were sent where 2 are expected (your photos, detail).")
     assert refused(server, "compare", data).endswith("3 are expected (your photo, detail, how it is shrunk).")

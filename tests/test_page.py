@@ -256,6 +256,7 @@ def test_a_blind_test_says_at_its_end_alone_which_was_which(visitor: Visitor, ph
     shown = []
     for turn in range(12):
         visitor.tab.get_by_text(f"Round {turn + 1} of 12").wait_for()
+        assert visitor.tab.locator(".blind .question").evaluate("asked => asked.clientWidth") > 400, "on one line"
         sources = [str(image.evaluate("image => image.src")) for image in images.all()]
         assert all(re.fullmatch(r"[0-9a-f]{16}\.png", Path(source).name) for source in sources)
         shown.append([visitor.fetch(source) for source in sources])
@@ -264,6 +265,8 @@ def test_a_blind_test_says_at_its_end_alone_which_was_which(visitor: Visitor, ph
         else:
             visitor.page.keyboard.press("1")
     headline = visitor.verdict("You preferred ")
+    visitor.page.locator(".spoken").filter(has_text=headline).wait_for(state="attached")
+    assert visitor.page.evaluate("document.activeElement.className") == "blind"
     with visitor.page.expect_download() as download:
         visitor.tab.get_by_text("Save my answers").click()
     download.value.save_as(tmp_path / "answers.csv")
@@ -544,6 +547,46 @@ def test_while_the_dial_is_moved_what_is_seen_is_shown_anew_and_all_else_stays(
     assert stage.locator("output").inner_text() == zoom
     assert stage.get_attribute("data-seen") == seen
     assert np.array_equal(visitor.pictures("dogs")[0], np.asarray(whole))
+
+
+def test_what_is_typed_beside_the_dial_does_no_harm_until_it_is_a_number(visitor: Visitor, photo: Path) -> None:
+    visitor.upload(photo)
+    headline, table = visitor.verdict(" wins "), visitor.table()
+    field = visitor.tab.get_by_label("number input for Detail")
+    for typed in ("", "5", "0.7"):
+        field.fill(typed)
+        visitor.page.wait_for_timeout(500)
+        assert visitor.verdict(" wins ") == headline
+        assert visitor.table() == table
+        assert visitor.tab.locator(".stage").is_visible()
+
+
+def test_the_stage_keeps_the_focus_of_who_uses_keys(visitor: Visitor) -> None:
+    button = visitor.tab.locator(".choices button").last
+    button.focus()
+    visitor.page.keyboard.press("Enter")
+    assert button.get_attribute("aria-pressed") == "true"
+    assert button.evaluate("button => button === document.activeElement")
+    handle = visitor.tab.locator(".handle")
+    handle.focus()
+    visitor.page.keyboard.press("2")
+    visitor.page.keyboard.down(" ")
+    assert visitor.tab.locator(".pane").last.evaluate("pane => pane.style.visibility") == "hidden"
+    visitor.page.keyboard.up(" ")
+    assert visitor.tab.locator(".pane").last.evaluate("pane => pane.style.visibility") == "visible"
+    assert handle.evaluate("handle => handle === document.activeElement")
+
+
+def test_how_a_job_ends_is_told_to_who_does_not_see_it(visitor: Visitor, photo: Path, tmp_path: Path) -> None:
+    told = visitor.page.locator("[role=status].spoken")
+    assert told.inner_text() == ""
+    visitor.upload(photo)
+    headline = visitor.verdict(" wins ")
+    told.filter(has_text=headline).wait_for(state="attached")
+    (tmp_path / "damaged.png").write_bytes(photo.read_bytes()[:300])
+    visitor.tab.get_by_label("Remove").or_(visitor.tab.get_by_label("Clear")).first.click()
+    visitor.upload(tmp_path / "damaged.png")
+    told.filter(has_text="No result. damaged.png: ").wait_for(state="attached")
 
 
 @pytest.fixture

@@ -41,7 +41,8 @@ function update() {
     box.hidden = !value?.rounds; question.hidden = three.hidden = over; told.hidden = !over;
     box.classList.toggle("asking", !over);
     if (over) tell(value);
-    if (rounds.length) { ask(); box.focus({preventScroll: true}); }
+    if (rounds.length) ask();
+    if (rounds.length || over) box.focus({preventScroll: true});
 }
 three.addEventListener("click", event => { const button = event.target.closest("button"); if (button) choose(Number(button.dataset.choice)); });
 box.addEventListener("keydown", event => {

@@ -3,6 +3,7 @@
 import random
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from ..files import replacing
 from ..images.reading import EXAMPLES, find_images, write_image
 from ..images.resize import SCALE, shrink
 from .blind import MODELS, ROUNDS, SIDES, BlindTest, Photo, choose_parts, rounds
+from .controls import FAILED, PROMPT, QUIET, Answer
 from .controls import MODELS as QUEUED
-from .controls import PROMPT, QUIET, Answer
 from .failures import failure, refusing, telling
 from .jobs import Studio
 from .listeners import heard
@@ -31,15 +32,16 @@ answer as well."""
 
 
 class Game:
-    """A test and its pictures in a folder, whose names do not tell which model made them."""
+    """A test and its pictures in a folder alone, by names that do not tell which model made them."""
 
     def __init__(self, test: BlindTest, folder: Path) -> None:
-        self.test, self.folder = test, folder
+        self.folder = folder
         self.names = [[f"{secrets.token_hex(8)}.png" for _ in range(3)] for _ in test.rounds]
         for i, (round_, names) in enumerate(zip(test.rounds, self.names, strict=True)):
             left, right = test.shown(i)
             for name, shown in zip(names, (left, "photo", right), strict=True):
                 write_image(round_.pictures[shown], folder / name)
+        self.test = replace(test, rounds=tuple(replace(round_, pictures={}) for round_ in test.rounds))
 
     def addresses(self) -> list[list[str]]:
         """Of each round: the result on the left, the photo, the result on the right."""
@@ -63,7 +65,7 @@ class BlindTab:
             with gr.Row():
                 examples = gr.Button("Begin with the examples", variant="primary", min_width=200)
                 own = gr.Button("Begin with the photo I compared", min_width=200)
-            self.told = gr.Markdown()
+            self.told = gr.Markdown(elem_classes="verdict")
             self.board = make_board()
             self.save = gr.DownloadButton("Save my answers (CSV)", size="sm", visible=False)
         game = gr.State(None)
@@ -74,10 +76,13 @@ class BlindTab:
                 compared,
                 begun,
                 api_visibility="private",
-                show_progress="hidden",
+                show_progress="minimal",
+                show_progress_on=self.told,
                 **QUEUED,
             ).failure(lambda: "", None, self.told, **QUIET)
-        self.board.finish(self.finish, game, [self.told, self.board, self.save], **PROMPT)
+        self.board.finish(self.finish, game, [self.told, self.board, self.save], **PROMPT).failure(
+            lambda: self.nothing(f"{FAILED}Begin another test."), None, begun, **QUIET
+        )
 
     def nothing(self, words: str) -> Answer:
         """No test, but words."""

@@ -165,7 +165,12 @@ def add_controls(studio: Studio, title: str, detail: float) -> tuple[gr.Slider, 
         return dial, gr.Button(title, variant="primary", min_width=120), gr.Button("Stop", min_width=80, scale=0)
 
 
+def is_detail(detail: object) -> bool:
+    """Whether the dial can stand there; in its field anything may be typed."""
+    return isinstance(detail, int | float) and 0 <= detail <= 1
+
+
 def check_detail(detail: object) -> None:
-    """Refuse what the API may send and the slider never does."""
-    if not (isinstance(detail, int | float) and 0 <= detail <= 1):
+    """Refuse a place where the dial cannot stand."""
+    if not is_detail(detail):
         raise failure(f"Detail {detail!r}: must be a number from 0 to 1.")

@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 
 from .assistants import Server
 from .failures import failure, refusing
+from .fetching import fetch
 from .listeners import StreamCounter
 from .preview import LinkPreview
 from .uploads import let_in
@@ -39,6 +40,9 @@ class Page(gr.Blocks):
             asked = ", ".join(component.label.lower() for component in components if component.label)
             raise failure(f"{len(inputs)} values were sent where {len(components)} are expected ({asked}).")
         checked = [check(component, value) for component, value in zip(components, inputs, strict=True)]
+        for file in (file for value in checked for file in (value if isinstance(value, list) else [value])):
+            if isinstance(file, dict) and is_web(file.get("path")):
+                file["path"] = str(await fetch(file["path"]))
         return await super().preprocess_data(block_fn, checked, state, explicit_call)
 
 
@@ -76,4 +80,9 @@ def check_file(value: Any) -> dict[str, Any]:
     if not (isinstance(value, dict) and isinstance(path := value.get("path"), str) and path):
         raise failure(f"{value!r:.60}: is no photo, which {SHAPE}.")
     with refusing():
-        return {"path": path if path.startswith(("http://", "https://")) else str(let_in(path)), "meta": META}
+        return {"path": path if is_web(path) else str(let_in(path)), "meta": META}
+
+
+def is_web(path: Any) -> bool:
+    """Whether a file is named by a web address."""
+    return isinstance(path, str) and path.startswith(("http://", "https://"))

@@ -15,6 +15,16 @@
             const told = [...toast.querySelectorAll("[data-testid=toast-text]")].map(text => text.textContent).join(" ");
             if (told.includes("allowed") && panel()) { refuse(told); toast.querySelector("[data-testid=toast-close]").click(); }
         }
+        speak();
+    }
+    const status = Object.assign(document.createElement("p"), {className: "spoken", role: "status"});
+    document.body.append(status);
+    let headline = null;
+    function speak() {  // for who does not see it: how a job stands, once a headline, not at every tile
+        const verdict = [...all(".verdict")].find(element => element.checkVisibility()), now = verdict?.querySelector("h2")?.textContent;
+        if (!now || now === headline) return;
+        if (headline !== null) status.textContent = `${now}. ${verdict.querySelector("h2 ~ p")?.textContent ?? ""}`;
+        headline = now;
     }
     function refuse(told) {
         forgive();
@@ -49,10 +59,12 @@
     if (location.hash) open(location.hash);
 
     const panel = () => [...all("[role=tabpanel]")].find(element => element.checkVisibility() && element.querySelector(".drop"));
+    const PATIENCE = 120;  // frames until a tab is there
     async function take(files) {
         if (!panel()) open("");  // from a tab that takes no photos
         const input = () => panel()?.querySelector("input[type=file]");
-        while (!input()) await new Promise(requestAnimationFrame);
+        for (let frame = 0; !input() && frame < PATIENCE; frame++) await new Promise(requestAnimationFrame);
+        if (!input()) return panel() && refuse("Close the camera first, and give the photo again.");
         const chosen = new DataTransfer();
         for (const file of input().multiple ? files : files.slice(0, 1)) chosen.items.add(file);
         input().files = chosen.files;

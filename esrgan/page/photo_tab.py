@@ -16,7 +16,20 @@ from PIL import Image
 from ..errors import ImageError
 from ..images.reading import EXAMPLES, find_images
 from ..images.resize import SCALE
-from .controls import FAILED, MODELS, PRIVATE, PROMPT, QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
+from .controls import (
+    FAILED,
+    MODELS,
+    PRIVATE,
+    PROMPT,
+    QUIET,
+    SCROLL,
+    Answer,
+    Visit,
+    Work,
+    add_controls,
+    check_detail,
+    is_detail,
+)
 from .failures import DELETED, failure, refusing, telling
 from .jobs import CLEAN, DAMAGED, MEASURE, Figures, Step, Studio
 from .keepsakes import KINDS, Told, around, make
@@ -54,6 +67,7 @@ HALVE_HINT = "For a photo that was enlarged before, and shows no more than half 
 WAYS_TO_SHRINK = [("Cleanly", "bicubic"), ("As a camera does", "camera"), ("As the web does", "web")]
 
 DOWNLOAD = """address => {
+    if (!address) return [address]
     const link = document.createElement("a")
     link.href = address
     link.download = address.split("/").pop()
@@ -127,6 +141,7 @@ class PhotoTab:
             type="filepath",
             image_mode=None,
             format="png",
+            sources=["upload", "webcam"],  # what is pasted, page.js takes wherever the visitor is
             height=260,
             alt_text="Your photo",
             elem_classes="drop",
@@ -241,7 +256,8 @@ class PhotoTab:
             [self.result, visit],
             [self.doubt_told, self.result],
             api_visibility="private",
-            show_progress="hidden",
+            show_progress="minimal",
+            show_progress_on=self.doubt_told,
             **MODELS,
         ).failure(lambda: "", None, self.doubt_told, **QUIET)
 
@@ -417,7 +433,7 @@ class PhotoTab:
     def show(self, result: Result, visit: Visit) -> Any:
         """What belongs to a finished job; of one that was stopped, the pictures that there are."""
         if result.figures is None:
-            return gr.skip(), gr.skip(), self.show_finished(result, visit), gr.skip()
+            return gr.skip(), gr.skip(), self.show_finished(result, visit), gr.Column(visible=False)
         table = self.job.tell(result.figures)[1]
         if self.studio.has_dial:
             table = f"With detail at {result.detail:g}:\n\n{table}"
@@ -460,10 +476,10 @@ class PhotoTab:
         self.recent.keep_doubt(found)
         yield DOUBT, found
 
-    def make_keepsake(self, kind: str, result: Result, seen: str) -> Any:
+    def make_keepsake(self, kind: str, result: Result, seen: str) -> str | None:
         """The address of what can be taken away, made on demand, with a closer look at the middle of what is seen."""
         if result.figures is None or not seen:
-            return gr.skip()
+            return None
         told, table = self.job.tell(result.figures)
         headline, sentence = told.removeprefix("## ").split("\n", 1)
         maps = [DOUBT] * ("doubt" in result.paths) + [MAPS] * ("map" in result.paths)
@@ -479,8 +495,7 @@ class PhotoTab:
 
     def peek(self, result: Result, seen: str, detail: float) -> Any:
         """What is seen of the models' results at another detail, at once; the whole photo follows."""
-        check_detail(detail)
-        if "small" not in result.paths or not seen:
+        if not is_detail(detail) or "small" not in result.paths or not seen:
             return gr.skip()
         with refusing(), Image.open(result.paths["small"]) as small:
             box = seen_part(seen, (SCALE * small.width, SCALE * small.height), PEEKED)

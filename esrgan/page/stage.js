@@ -13,6 +13,7 @@ const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
 function build() {
     const side = view.mode === "side", wanted = side ? layers.map((_, i) => i) : [view.left, view.right];
+    const focused = stage.contains(document.activeElement) ? document.activeElement : null, key = focused?.dataset.layer;
     views.className = `views ${view.mode}`;
     const across = side ? (views.clientWidth < 600 ? 2 : Math.min(wanted.length, views.clientWidth < 900 ? 2 : 4)) : 1;
     views.style.setProperty("--across", across);
@@ -44,6 +45,8 @@ function build() {
         button.setAttribute("aria-keyshortcuts", index + 1);
         return button;
     }));
+    const again = key ? choices.children[key] : focused?.classList.contains("handle") && (views.querySelector(".handle") || views);
+    again?.focus?.({preventScroll: true});
     draw();
 }
 
@@ -84,7 +87,7 @@ function draw() {
         }
     });
     const handle = views.querySelector(".handle");
-    if (handle) { handle.style.left = `${100 * view.split}%`; handle.setAttribute("aria-valuenow", Math.round(100 * view.split)); handle.hidden = view.held; }
+    if (handle) { handle.style.left = `${100 * view.split}%`; handle.setAttribute("aria-valuenow", Math.round(100 * view.split)); handle.classList.toggle("away", view.held); }
     const overview = views.querySelector(".overview"), frame = overview.querySelector("i"), part = Math.max(...size) / 110;
     const zoomed = view.scale > fit() * 1.01;
     overview.hidden = !zoomed; views.classList.toggle("zoomed", zoomed);
@@ -141,7 +144,7 @@ views.addEventListener("keydown", event => {
     else return;
     event.preventDefault();
 });
-views.addEventListener("keyup", event => { if (event.key === " ") hold(false); });
+addEventListener("keyup", event => { if (event.key === " " && view.held) hold(false); });
 
 const fingers = new Map();
 let wiping = false, spread = 0;
@@ -173,11 +176,18 @@ views.addEventListener("wheel", event => {
 }, {passive: false});
 views.addEventListener("dblclick", event => zoom(view.scale > exact() * 1.01 ? exact() / view.scale : 2 * exact() / view.scale, place(event)));
 
+let is_new = true;
 function update() {
     const value = props.value;
+    if (value?.patch && !is_new) {  // of a look at another detail, which may come late: it lies over nothing but what it is of
+        const over = value.layers.filter(one => !one.pending).map(one => one.url);
+        if (value.key === view.key && over.every(url => layers.some(layer => layer.url === url))) { patch = value.patch; lay(); draw(); }
+        return;
+    }
+    is_new = false;
     stage.classList.toggle("empty", !value?.layers?.length);
     if (!value?.layers?.length) { layers = []; patch = null; view.key = ""; return; }
-    const other = view.key !== value.key, before = JSON.stringify(layers), old = other ? [] : layers; view.key = value.key;
+    const other = view.key !== value.key, old = other ? [] : layers; view.key = value.key;
     layers = value.layers.map(layer => layer.pending ? {...layer, url: old.find(one => one.name === layer.name)?.url ?? layer.url} : layer);
     size = value.size;
     patch = value.patch ?? (!other && layers.some(layer => layer.pending) ? patch : null);
@@ -186,7 +196,6 @@ function update() {
     if (other || view.asked !== value.right) view.right = index(value.right);
     view.asked = value.right;
     view.left = Math.min(view.left, layers.length - 1); view.right = Math.min(view.right, layers.length - 1);
-    if (value.patch && before === JSON.stringify(layers)) { lay(); draw(); return; }
     build();
     if (other) {
         const [width, height] = room(), covering = Math.max(width / size[0], height / size[1]) / exact();
@@ -195,6 +204,7 @@ function update() {
         draw();
     }
 }
+buttons.full.hidden = !document.fullscreenEnabled;
 watch("value", update);
 new ResizeObserver(() => { if (layers.length) draw(); }).observe(views);
 update();

@@ -29,7 +29,7 @@ in it, neither model is ahead for sure."""
 
 def explained(words: str, more: str) -> str:
     """Markdown: words, and what opens behind the question mark at their end."""
-    summary = f'{words}&nbsp;<span class="question">?</span>'
+    summary = f'{words}&nbsp;<span class="mark">?</span>'
     return f'<details class="more"><summary>\n\n{summary}\n\n</summary>\n\n{more}\n\n</details>'
 
 
