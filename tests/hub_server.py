@@ -56,6 +56,7 @@ class Repository:
     commits: list[Commit] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    hardware: str = "cpu-basic"
 
     def at(self, revision: str) -> Commit | None:
         oid = self.tags.get(revision, revision)
@@ -518,3 +519,10 @@ def set_variable(request: Request) -> Any:
     repository, asked = request.repository(to_write=True), request.json
     repository.variables[asked["key"]] = asked["value"]
     return {key: {"key": key, "value": value} for key, value in repository.variables.items()}
+
+
+@route("GET|POST", f"{API}/(?:runtime|hardware)")
+def runtime(request: Request) -> Any:
+    repository = request.repository(to_write=request.method == "POST")
+    repository.hardware = request.json.get("flavor", repository.hardware)
+    return {"stage": "RUNNING", "hardware": {"current": None, "requested": repository.hardware}}

@@ -146,12 +146,17 @@ def test_a_private_repository_is_its_owners(online: Hub, run: Path) -> None:
     assert same(Generator.from_pretrained("me/dogs"), Generator.from_pretrained(run / "gan"))
 
 
-def test_a_public_repository_is_not_taken_for_a_private_one(online: Hub, run: Path) -> None:
+def test_a_public_repository_is_not_taken_for_a_private_one(
+    online: Hub, run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     publish(gather(run), "me/dogs")
     (run / "history.csv").write_text("secret")
     with pytest.raises(HubError, match="is public already"):
         publish(gather(run), "me/dogs", private=True)
     assert len(online["me/dogs"].commits) == 2
+    Uploads(run, "me/dogs", private=True).pending.result()
+    assert "is public already" in caplog.messages[-1]
+    assert "The training goes on; its end will try again." in caplog.messages[-1]
 
 
 def test_a_second_push_changes_only_what_changed(online: Hub, run: Path) -> None:

@@ -128,14 +128,34 @@ def test_a_space_gets_page_models_and_requirements(published: Hub, capsys: pytes
     ]
     assert not [path for path in files if "__pycache__" in path or path.startswith(("tests/", "spaces/"))]
 
+    assert space.hardware == "cpu-basic"
+
     space.commit("old", files | {"esrgan/old.py": published.keep("esrgan/old.py", b"")})
     assert main([*DEPLOY, "--zero-gpu"]) == 0
+    assert space.hardware == "zero-a10g"
     last = space.commits[-1]
     assert last.changed == {"esrgan/old.py", "requirements.txt"}
     required = (last.files["requirements.txt"].content or b"").decode().splitlines()
     (torch,) = [line for line in required if line.startswith("torch==")]
     assert (2, 8) <= tuple(map(int, torch.removeprefix("torch==").split(".")[:2])) <= (2, 11)
     assert any(line.startswith("spaces") for line in required)
+
+
+def test_a_space_keeps_a_gpu_that_was_rented_and_leaves_zero_gpu(published: Hub) -> None:
+    assert main(DEPLOY) == 0
+    space = published["spaces/me/animals"]
+    for before, after in (("t4-small", "t4-small"), ("zero-a10g", "cpu-basic")):
+        space.hardware = before
+        assert main(DEPLOY) == 0
+        assert space.hardware == after
+
+
+def test_a_public_space_is_not_taken_for_a_private_one(published: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    published.add("me/animals", {"README.md": b""}, kind="spaces")
+    assert main([*DEPLOY, "--private"]) == 1
+    assert "me/animals: is public already" in caplog.records[-1].getMessage()
+    space = published["spaces/me/animals"]
+    assert (len(space.commits), space.variables) == (1, {})
 
 
 def test_a_space_gets_further_models(published: Hub, tmp_path: Path) -> None:

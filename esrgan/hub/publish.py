@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelInfo, SpaceInfo
 
@@ -28,6 +29,28 @@ def asking(repo_id: str) -> Iterator[HfApi]:
         yield HfApi()
     except HUB_ERRORS as error:
         raise HubError(f"{repo_id}: {explain(error)}.") from error
+
+
+def make_repository(
+    api: HfApi, repo_id: str, *, private: bool, repo_type: str = "model", **settings: Any
+) -> ModelInfo | SpaceInfo:
+    """Make a repository, unless it is there.
+
+    Args:
+        api: the Hub.
+        repo_id: owner/name.
+        private: whether nobody else may see it.
+        repo_type: `model` or `space`.
+        **settings: further ones of `create_repo`, for a new repository.
+
+    Raises:
+        HubError: it should be private, and is public.
+    """
+    api.create_repo(repo_id, repo_type=repo_type, private=private or None, exist_ok=True, **settings)
+    info = api.space_info(repo_id) if repo_type == "space" else api.model_info(repo_id)
+    if private and not info.private:
+        raise HubError(f"{repo_id}: is public already; make it private in its settings, or do not ask for that here.")
+    return info
 
 
 def gather(folder: Path, camera: Path | None = None) -> Files:
@@ -77,17 +100,15 @@ def publish(
         The commit's address.
 
     Raises:
-        HubError: the Hub refuses, or cannot be reached; the files there are as before then.
+        HubError: the Hub refuses, or cannot be reached, or it should be private and is public; the files there are as
+            before then.
     """
     with asking(repo_id) as api:
-        api.create_repo(repo_id, private=private or None, exist_ok=True)
-        info = api.model_info(repo_id)
+        info = make_repository(api, repo_id, private=private)
         there = {file.rfilename for file in info.siblings or []}
         before = b""
         if CARD in there:
             before = Path(api.hf_hub_download(repo_id, CARD, revision=info.sha)).read_bytes()
-    if private and not info.private:
-        raise HubError(f"{repo_id}: is public already; make it private in its settings, or leave out --private.")
     card = published_card(_decode(files[CARD], "the model folder"), repo_id, _decode(before, repo_id), files, licence)
     contents = {**files, CARD: card.encode()}
     folders = {name.partition("/")[0] for name in files if "/" in name}

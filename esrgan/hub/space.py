@@ -14,7 +14,7 @@ from ..models.convert import load
 from ..models.layout import BUNDLED, CONFIG_NAME, FILES, model_folder, weight_names
 from ..models.source import is_hub_id, parse
 from ..training.model_card import CARD
-from .publish import Files, asking, commit
+from .publish import Files, asking, commit, make_repository
 
 logger = logging.getLogger(__name__)
 
@@ -120,29 +120,31 @@ def write_bundle(folder: Path, models: Mapping[str, str], *, zero_gpu: bool = Fa
 
 
 def deploy(space_id: str, models: Mapping[str, str], *, private: bool = False, zero_gpu: bool = False) -> str:
-    """Put the page on a Space, made if it is not there; arguments as of `bundle`.
+    """Put the page on a Space, made if it is not there, on ZeroGPU where that is asked for, and only there.
+
+    Args:
+        space_id: owner/name.
+        models: as for `bundle`.
+        private: whether nobody else may see it.
+        zero_gpu: as for `bundle`.
 
     Returns:
         The Space's address.
 
     Raises:
-        HubError: the Hub refuses, or cannot be reached.
+        HubError: the Hub refuses, or cannot be reached, or the Space should be private and is public.
         HubError, WeightsError: as for `look_up` and `bundle`.
     """
     infos = look_up(models)
     files = bundle(models, infos, zero_gpu=zero_gpu)
     with asking(space_id) as api:
-        api.create_repo(
-            space_id,
-            repo_type="space",
-            space_sdk="gradio",
-            space_hardware=SpaceHardware.ZERO_A10G if zero_gpu else None,
-            private=private or None,
-            exist_ok=True,
-        )
+        info = make_repository(api, space_id, private=private, repo_type="space", space_sdk="gradio")
+        runtime = api.get_space_runtime(space_id)
+        has_zero_gpu = (runtime.requested_hardware or runtime.hardware) == SpaceHardware.ZERO_A10G
+        if zero_gpu != has_zero_gpu:
+            api.request_space_hardware(space_id, SpaceHardware.ZERO_A10G if zero_gpu else SpaceHardware.CPU_BASIC)
         for name, source in sources(models, infos).items():
             api.add_space_variable(space_id, f"ESRGAN_{name.upper()}", source)
-        info = api.space_info(space_id)
         gone = _names(info) - files.keys() - {".gitattributes"}
         commit(api, info, files, gone, message="Deploy the page", repo_type="space")
     if any(info.private for info in infos.values()):

@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub.utils import disable_progress_bars
 
 from ..errors import HubError
-from .publish import Files, asking, gather, publish
+from .publish import Files, asking, gather, make_repository, publish
 from .state import gather_state
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Uploads:
         """Tell now what would go wrong at the end."""
         try:
             with asking(self.repo_id) as api:
-                api.create_repo(self.repo_id, private=self.private or None, exist_ok=True)
+                make_repository(api, self.repo_id, private=self.private)
         except HubError as error:
             logger.warning("%s The training goes on; its end will try again.", error)
 
