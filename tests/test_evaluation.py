@@ -68,6 +68,14 @@ def test_a_photo_too_small_to_be_measured_is_named(tmp_path) -> None:
         read_truth(tmp_path / "tiny.png")
 
 
+def test_a_photo_of_one_colour_is_named_before_its_infinite_psnr_spoils_a_mean(tmp_path) -> None:
+    plain = Image.new("RGB", (64, 48), "teal")
+    plain.putpixel((2, 2), (0, 0, 0))  # on the edge, which is not measured
+    write_image(plain, tmp_path / "plain.png")
+    with pytest.raises(ImageError, match=r"plain\.png: all of one colour"):
+        read_truth(tmp_path / "plain.png")
+
+
 def test_the_animal_is_measured_apart_where_masks_are_given(tmp_path) -> None:
     photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((0, 0, 97, 83))
     (tmp_path / "photos/cats").mkdir(parents=True)

@@ -198,7 +198,7 @@ def read_scores(folder: Path, photos: Mapping[str, Sequence[str]]) -> dict[str, 
                 if list(tests[test]) != list(names):
                     raise ValueError(f"{stage} on {test}: has other photos")
                 values = {type(value) for score in tests[test].values() for value in score.values()}
-                if not values <= {int, float, type(None)}:
+                if not values <= {int, float}:
                     raise ValueError(f"{stage} on {test}: has scores that are no numbers")
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise damaged(path, error) from error

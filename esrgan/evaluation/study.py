@@ -45,11 +45,14 @@ def read_truth(path: Path) -> Image.Image:
     """The ground truth of a photo.
 
     Raises:
-        ImageError: it cannot be read, or is too small to be measured.
+        ImageError: it cannot be read, is too small to be measured, or is of one colour: that is brought back exactly by
+            any way, and an infinite PSNR has no part in a mean.
     """
     truth = read_cropped(path, SCALE)
     if min(truth.size) < SMALLEST:
         raise ImageError(f"{path}: {truth.width} x {truth.height} pixels are too few to be measured.")
+    if not np.ptp(np.asarray(truth)[SHAVE:-SHAVE, SHAVE:-SHAVE], axis=(0, 1)).any():
+        raise ImageError(f"{path}: all of one colour, which tells nothing of how it is enlarged; take it out.")
     return truth
 
 
