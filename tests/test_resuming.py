@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import torch
+from accelerate import Accelerator
 from conftest import ROOT, Train, averaged
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
@@ -274,6 +276,40 @@ def test_each_part_of_a_run_is_recorded_as_it_ran(run: Path, resume: Callable[..
     ]
     assert resume(f"--resume_from_checkpoint={run / 'checkpoints' / 'psnr-000004'}") == (0, "")
     assert segments(run) == [first], "what was run after the checkpoint is no longer so"
+
+
+def test_a_step_begins_with_its_first_batch_whatever_number_of_them_one_had_before(
+    tmp_path: Path, train_here: Train
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    more = ("--psnr_steps=4", "--gan_steps=0", "--checkpointing_steps=2", "--gradient_accumulation_steps=2")
+    assert train_here(whole, *more) == (0, "")
+    shutil.copytree(whole, cut)
+    shutil.rmtree(cut / "checkpoints" / "psnr-000004")
+    path = cut / "checkpoints" / "psnr-000002" / "random_states_0.pkl"
+    torch.save({**torch.load(path, weights_only=False), "step": 3}, path)  # as of processes that took more at once
+    assert train_here(cut, *more, LATEST) == (0, "")
+    assert not differences(contents(whole), contents(cut))
+
+
+def test_a_run_goes_on_in_float16_that_began_in_another_precision(
+    run: Path, resume: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WithScaler(Accelerator):
+        """What fp16 is on a GPU, as far as checkpoints are concerned."""
+
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+
+    go_back(run, 4)
+    monkeypatch.setattr(accelerator, "Accelerator", WithScaler)
+    assert resume() == (0, "")
+    path = run / "checkpoints" / "psnr-000006" / "scaler.pt"
+    assert torch.load(path)["scale"] == 4
+    torch.save({**torch.load(path), "scale": 2.0}, path)
+    assert resume("--psnr_steps=7") == (0, "")
+    assert torch.load(run / "checkpoints" / "psnr-000007" / "scaler.pt")["scale"] == 2
 
 
 def test_what_runs_is_said_at_the_start(

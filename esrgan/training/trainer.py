@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.utils import SCALER_NAME, broadcast_object_list, set_seed
 from safetensors import SafetensorError
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -277,13 +277,18 @@ class Trainer:
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         """Bring everything that accelerate has prepared to where a checkpoint of this stage was."""
+        accelerator, scaler = self.accelerator, self.accelerator.scaler
+        if not (checkpoint.path / SCALER_NAME).is_file():
+            accelerator.scaler = None  # the run had another precision, and accelerate would look for one
         try:
             for path in checkpoint.path.glob("custom_checkpoint_*.pkl"):
                 torch.load(path, map_location="meta", weights_only=True)  # accelerate would run code that one has
-            self.accelerator.load_state(str(checkpoint.path))
+            accelerator.load_state(str(checkpoint.path))
         except DAMAGE as error:
             raise self.checkpoints.refusal(checkpoint.path, error) from error
-        self.checkpoints.forget_after(checkpoint.path, self.accelerator)
+        accelerator.scaler = scaler
+        accelerator.step = 0  # it counts batches, of which a step may have had another number
+        self.checkpoints.forget_after(checkpoint.path, accelerator)
         self.progress = checkpoint.progress
         best = self.options.output_dir / f"{self.progress.stage}-best" / RECORD
         if self.progress.best_step and kept_step(best) != self.progress.best_step:
