@@ -468,7 +468,8 @@ def test_the_second_stage_and_the_folder_have_the_best_weights_of_the_first(
     last = averaged(tmp_path / "checkpoints" / "psnr-000003")
     assert any((last[name] - best[name]).abs().max() > 1e-3 for name in best)
     assert json.loads((tmp_path / "psnr" / "recipe.json").read_text())["step"] == 1, "bicubic took the first value"
-    assert "\n1 steps on" in (tmp_path / "psnr" / "README.md").read_text()
+    for name, steps in (("psnr", 1), ("gan", 2)):
+        assert f"\n{steps} steps on" in (tmp_path / name / "README.md").read_text()
 
 
 def test_a_stage_that_gets_no_better_ends_early(

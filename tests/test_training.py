@@ -416,6 +416,19 @@ def test_two_machines_share_a_run_its_precision_its_best_and_its_end(photos: Pat
     assert list((tmp_path / "run").glob("checkpoints/psnr-*/random_states_1.pkl"))
 
 
+def test_a_second_stage_goes_on_in_another_folder_once_the_first_is_there(
+    undisturbed: Path, tmp_path: Path, train_here: Train
+) -> None:
+    more = (*BOTH, f"--resume_from_checkpoint={undisturbed / 'checkpoints' / 'gan-000003'}")
+    status, said = train_here(tmp_path, *more)
+    assert status == 1
+    assert f"set out from the weights in {tmp_path / 'psnr'}, which are not there; copy the folder psnr" in said
+    assert not (tmp_path / RECORD).exists()
+    shutil.copytree(undisturbed / "psnr", tmp_path / "psnr")
+    assert train_here(tmp_path, *more) == (0, "")
+    assert_same_path(undisturbed, tmp_path)
+
+
 def test_another_machine_goes_on_from_the_hub(
     online: Hub, undisturbed: Path, tmp_path: Path, train_here: Train
 ) -> None:

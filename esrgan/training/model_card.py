@@ -91,7 +91,7 @@ class Facts:
     Attributes:
         recipe: what trained the generator.
         stage: `psnr` or `gan`.
-        steps: how many there were, over both stages.
+        steps: how many the weights have behind them, over both stages.
         data: name of the training data.
         photos: how many there were, in words or digits.
         is_hub_dataset: whether the data's name is its Hub id.

@@ -114,7 +114,8 @@ class Trainer:
 
         Raises:
             WeightsError: `init_from` or VGG19's weights cannot be loaded.
-            TrainingError: the losses are not finite, or the checkpoint is not there or of another run.
+            TrainingError: the losses are not finite, or the checkpoint is not there or of another run, or `output_dir`
+                has not the first stage that it set out from.
             Stopped: SIGINT or SIGTERM came; everything is saved.
         """
         recipe, options = self.recipe, self.options
@@ -176,6 +177,11 @@ class Trainer:
         recorded = self._recorded_recipe(found) if found else self.recipe
         if self.options.time_limit:
             self.recipe = replace(self.recipe, psnr_steps=recorded.psnr_steps, gan_steps=recorded.gan_steps)
+        if found and found.progress.stage == "gan" and recorded.psnr_steps and not self._first_folder.is_dir():
+            raise TrainingError(
+                f"{found.path}: its stage set out from the weights in {self._first_folder}, which are not there; copy "
+                "the folder psnr of its run there, or give that run's --output_dir."
+            )
         recipe, accelerator = self.recipe, self.accelerator
         settings = describe(recipe, self.options, self.photos, self.validation.paths, accelerator)
         stages = [name for name, steps in self._steps.items() if steps]
@@ -457,10 +463,11 @@ class Trainer:
         stage, step = self.progress.stage, self.progress.step
         self.averaged.module.save_pretrained(folder, psnr=self._first_stage if stage == "gan" else None)  # type: ignore[operator]
         scores = self.history.at(stage, step)
+        before = kept_step(self._first_folder / RECORD) if stage == "gan" and self.recipe.psnr_steps else None
         facts = Facts(
             recipe=self.recipe,
             stage=stage,
-            steps=step + (self.recipe.psnr_steps if stage == "gan" else 0),
+            steps=step + (before or 0),
             data=self.options.data_name,
             photos=f"{len(self.photos)}" if isinstance(self.photos, Photos) else "a stream of",
             is_hub_dataset=self.options.is_hub_dataset,
@@ -501,11 +508,16 @@ class Trainer:
         self.validation.draw_plate(self.averaged.module, name, plate)  # type: ignore[arg-type]
         return plate
 
+    @property
+    def _first_folder(self) -> Path:
+        """Where the first stage leaves its model; absolute, as a relative path might be taken for a Hub id."""
+        return self.options.output_dir.resolve() / "psnr"
+
     @cached_property
     def _first_stage(self) -> Generator | None:
         """What the adversarial stage set out from, if that was not chance."""
         if self.recipe.psnr_steps:
-            return Generator.from_pretrained(self.options.output_dir / "psnr")
+            return Generator.from_pretrained(self._first_folder)
         if not (start := self.options.init_from):
             return None
         try:
