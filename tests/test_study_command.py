@@ -98,6 +98,25 @@ def test_processes_share_the_trainings_and_the_last_one_reports(
     assert (tmp_path / "report.md").exists()
 
 
+def test_each_process_of_a_machine_trains_and_measures_on_a_gpu_of_its_own(
+    folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def train(photos: Path, seed: int, folder: Path, settings: list[str]) -> None:
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        Generator(1, 8, 4).save_pretrained(folder / "psnr")
+
+    monkeypatch.setattr(study, "train", train)
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "4,6"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["study", *folders, "--seeds=1", f"--output={tmp_path}"]) == 0
+    assert seen == ["6"]
+    assert [study.gpu_of(rank, None) for rank in range(2)] == ["0", "1"]
+    assert [study.gpu_of(rank, "3,5") for rank in range(3)] == ["3", "5", "3"]
+    assert study.gpu_of(1, "") == "", "they are hidden on purpose"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -105,6 +124,7 @@ def test_processes_share_the_trainings_and_the_last_one_reports(
         ("--set=cats={dogs}", "is of a study with other sets"),
         ("--test=cats={dogs}", "is of a study with other tests"),
         ("--set=dogs={dogs}", "each name once"),
+        ("--seed=7", "--seed is given to each training by the study itself"),
     ],
 )
 def test_another_study_in_the_same_folder_is_refused(

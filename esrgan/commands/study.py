@@ -19,6 +19,7 @@ from . import at_least_one
 logger = logging.getLogger("esrgan")
 TRAIN = Path(__file__).parents[2] / "train.py"
 OUTPUTS = ("report.md", "report.json", "report.png")
+OWN = ("--train_data_dir", "--output_dir", "--seed", "--resume_from_checkpoint")  # what a study gives each training
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -39,6 +40,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "study",
+        allow_abbrev=False,  # --seed is no --seeds, and there may be such an option of train.py
         help="train several sets with several seeds, and tell whether a specialist wins",
         description="Train each set with each seed, measure all on all test sets, and write one report. Options that "
         "are not listed here go to train.py. A study that was stopped goes on when it is run again. Under `accelerate "
@@ -82,8 +84,12 @@ def run(options: argparse.Namespace) -> int:
     sets, tests = dict(options.sets or []), dict(options.tests)
     if len(sets) < 2 or len(sets) < len(options.sets) or len(tests) < len(options.tests):
         raise StudyError("study: takes at least two sets to train on (--set NAME=DIR), and each name once.")
+    if given := {option.partition("=")[0] for option in options.others}.intersection(OWN):
+        raise StudyError(f"study: {min(given)} is given to each training by the study itself; leave it out.")
     for name in OUTPUTS:
         check_file(options.output / name)
+    if local_rank := os.environ.get("LOCAL_RANK"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(int(local_rank), os.environ.get("CUDA_VISIBLE_DEVICES"))
     rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
     remember(options.output / "study.json", sets, tests, options.others)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -131,6 +137,12 @@ def remember(path: Path, sets: Mapping[str, Path], tests: Mapping[str, Path], se
         temporary.write_text(json.dumps(study, indent=2) + "\n", encoding="utf-8")
 
 
+def gpu_of(local_rank: int, visible: str | None) -> str:
+    """The GPU of one process of a machine, of those that all of them may see; None is all that there are."""
+    gpus = [str(local_rank)] if visible is None else visible.split(",")
+    return gpus[local_rank % len(gpus)]
+
+
 def train(photos: Path, seed: int, folder: Path, settings: list[str]) -> None:
     """One training, by `train.py`, from its last checkpoint on.
 
@@ -140,8 +152,6 @@ def train(photos: Path, seed: int, folder: Path, settings: list[str]) -> None:
     if not TRAIN.is_file():
         raise StudyError(f"{TRAIN}: not found; a study is run from a clone of the repository.")
     environment = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
-    if "LOCAL_RANK" in os.environ:
-        environment.setdefault("CUDA_VISIBLE_DEVICES", os.environ["LOCAL_RANK"])
     command = [sys.executable, str(TRAIN), f"--train_data_dir={photos}", f"--output_dir={folder}", f"--seed={seed}"]
     process = subprocess.Popen([*command, *settings, "--resume_from_checkpoint", "latest"], env=environment)
     try:
