@@ -91,6 +91,8 @@ def test_the_animal_is_measured_apart_where_masks_are_given(tmp_path) -> None:
     inside[20:60, 20:60] = True
     assert table.scores["bicubic"][1] == measure(bicubic, read_truth(paths[1]), inside)
     assert "| PSNR-Y, animal (dB) | PSNR-Y, background (dB) |" in table.markdown()
+    alone = evaluate({"bicubic": bicubic}, paths[1:], masks=tmp_path / "masks", root=tmp_path / "photos")
+    assert (alone.photos, alone.scores["bicubic"]) == (["cats/b.png"], table.scores["bicubic"][1:])
 
 
 @pytest.mark.parametrize(

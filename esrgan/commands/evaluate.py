@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
     for name in OUTPUTS if options.output else ():
         check_file(options.output / name)
+    root = options.data if options.data.is_dir() else options.data.parent
     paths = find_images(options.data)[: options.max_samples]
     models: dict[str, str] = {}
     for name, source in map(split_label, options.models):
@@ -86,8 +86,8 @@ def run(options: argparse.Namespace) -> int:
     methods: dict[str, Method] = {"bicubic": bicubic}
     methods |= {name: Upscaler(load(source)) for name, source in models.items()}
     if options.save_inputs:
-        save_inputs(paths, options.degradation, options.save_inputs)
-    evaluation = evaluate(methods, paths, pairs, options.foreground, options.degradation)
+        save_inputs(paths, root, options.degradation, options.save_inputs)
+    evaluation = evaluate(methods, paths, pairs, options.foreground, options.degradation, root)
     if options.output:
         table, scores, differences, plate = (options.output / name for name in OUTPUTS)
         with replacing(table) as temporary:
@@ -102,12 +102,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def save_inputs(paths: Sequence[Path], degradation: str, folder: Path) -> None:
-    """Write what the generators get, with the folders of the photos below the one that they share."""
+def save_inputs(paths: Sequence[Path], root: Path, degradation: str, folder: Path) -> None:
+    """Write what the generators get, with the folders of the photos below `root`."""
     from ..evaluation.study import read_truth
     from ..images.reading import write_image
 
-    root = Path(os.path.commonpath([path.parent for path in paths]))
     for path in paths:
         small, _ = degrade(read_truth(path), degradation, seed_of(path.name))
         write_image(small, folder / path.relative_to(root).parent / f"{path.name}.png")

@@ -140,7 +140,7 @@ class Evaluation:
     """Scores of several ways to upscale the same photos.
 
     Attributes:
-        photos: names of the photos, below the folder that they share.
+        photos: names of the photos, below a folder that they share.
         scores: for each way, one dictionary of metrics a photo.
         pairs: the ways (a, b) whose differences b - a are of interest.
         degradation: by which the small photos were made.
@@ -222,6 +222,7 @@ def evaluate(
     pairs: Sequence[tuple[str, str]] = (),
     masks: Path | None = None,
     degradation: str = "bicubic",
+    root: Path | None = None,
 ) -> Evaluation:
     """Measure every way on every photo.
 
@@ -231,12 +232,13 @@ def evaluate(
         pairs: as in `Evaluation`.
         masks: folder with a PNG for each photo, of its name and size, white on the animal.
         degradation: as in `measure`.
+        root: the folder below which photos have their names, by default the one that they share.
 
     Raises:
         ImageError: a photo or a mask cannot be used.
     """
     scores: dict[str, list[Scores]] = {way: [] for way in methods}
-    root = Path(os.path.commonpath([path.parent for path in paths]))
+    root = root or Path(os.path.commonpath([path.parent for path in paths]))
     names = [path.relative_to(root) for path in paths]
     found = [
         read_mask(masks / name.with_suffix(".png"), read_truth(path)) if masks else None
