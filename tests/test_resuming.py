@@ -33,6 +33,7 @@ from esrgan.training.time_limit import fitting_steps, parse_duration
 from esrgan.training.trainer import rate_factor
 
 STEPS = ("--psnr_steps=6", "--gan_steps=0", "--checkpointing_steps=2", "--species=cat")
+TILL_NINE = ("--psnr_steps=9", "--gan_steps=0", "--psnr_learning_rate=0")
 LATEST = "--resume_from_checkpoint=latest"
 FILES = ("progress.json", "recipe.json", "history.csv")
 
@@ -476,7 +477,7 @@ def test_a_stage_that_gets_no_better_ends_early(
     animals: Path, tmp_path: Path, train_here: Train, caplog: pytest.LogCaptureFixture
 ) -> None:
     validation = f"--validation_data_dir={animals / 'validation'}"
-    more = ("--psnr_steps=9", "--gan_steps=0", "--psnr_learning_rate=0", "--validation_steps=1", validation)
+    more = (*TILL_NINE, "--validation_steps=1", validation)
     with caplog.at_level(logging.INFO, "esrgan"):
         assert train_here(tmp_path, *more, "--early_stopping_patience=2") == (0, "")
         assert [row["step"] for row in read_rows(tmp_path / "history.csv")] == [1, 2, 3]
@@ -484,7 +485,10 @@ def test_a_stage_that_gets_no_better_ends_early(
         assert train_here(tmp_path, *more, "--early_stopping_patience=2", LATEST) == (0, "")
         assert "nothing is left to do" in caplog.text
         assert train_here(tmp_path, *more, "--early_stopping_patience=4", LATEST) == (0, "")
-    assert [row["step"] for row in read_rows(tmp_path / "history.csv")] == [1, 2, 3, 4, 5]
+        assert [row["step"] for row in read_rows(tmp_path / "history.csv")] == [1, 2, 3, 4, 5]
+        more = ("--early_stopping_patience=5", "--validation_steps=3", LATEST)
+        assert train_here(tmp_path, *TILL_NINE, validation, *more) == (0, "")
+    assert read_rows(tmp_path / "history.csv")[-1]["step"] == 6, "it is measurements that count"
 
 
 def test_a_best_that_is_of_steps_taken_back_is_forgotten(run: Path, resume: Callable[..., tuple[int, str]]) -> None:

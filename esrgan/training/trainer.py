@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -27,7 +28,7 @@ from .averaging import Average
 from .checkpoints import Checkpoint, Checkpoints, Progress
 from .crops import Sample, make_loader
 from .datasets import Photos, Stream
-from .history import History
+from .history import History, Row
 from .model_card import CARD, Facts, model_card, public_name
 from .options import LICENCE, Options
 from .recipes import Esrgan
@@ -225,9 +226,12 @@ class Trainer:
         return progress.step == self._steps[progress.stage] or self._is_settled(progress)
 
     def _is_settled(self, progress: Progress) -> bool:
+        best = progress.stage, progress.best_step
         patience = self.options.early_stopping_patience
-        measured = (progress.step - progress.best_step) // self.options.validation_steps
-        return bool(patience and progress.best_step and measured >= patience)
+        if not (patience and progress.best_step):
+            return False
+        since = takewhile(lambda row: (row["stage"], row["step"]) != best, reversed(self.history.rows))
+        return sum("validation_psnr_y" in row for row in since) >= patience
 
     def _recorded_recipe(self, found: Checkpoint) -> Esrgan:
         try:
@@ -439,6 +443,7 @@ class Trainer:
     def _validate(self, first: int) -> None:
         """Measure the averaged weights on the main process, and keep them apart where they are the best so far."""
         stage, step = self.progress.stage, self.progress.step
+        row: Row = {}
         if self.accelerator.is_main_process:
             bicubic = self.validation.bicubic_psnr_y
             scores = self.validation.measure(self.averaged.module)  # type: ignore[arg-type]
@@ -453,7 +458,8 @@ class Trainer:
             if (value := merit(scores, stage)) > self.progress.best:
                 self.progress = replace(self.progress, best=value, best_step=step)
                 self._keep(f"{stage}-best")
-        (self.progress,) = broadcast_object_list([self.progress])
+        self.progress, row = broadcast_object_list([self.progress, row])
+        self.history.add(row)  # by which every process knows when the stage is settled
 
     def _keep(self, name: str) -> None:
         """Write the averaged generator as a model folder, with its recipe and card."""
