@@ -153,7 +153,12 @@ def run(options: Options, recipe: Esrgan) -> None:
     accelerator.wait_for_everyone()
     photos, validation = load_photos(options, recipe, accelerator, has_run=bool(checkpoints.all()))
     on_checkpoint = uploads.start if uploads and options.hub_strategy == "checkpoint" else None
-    Trainer(recipe, options, photos, validation, accelerator, on_checkpoint).train()
+    try:
+        Trainer(recipe, options, photos, validation, accelerator, on_checkpoint).train()
+    except Stopped:
+        if uploads:
+            uploads.catch_up()
+        raise
     accelerator.end_training()
     if uploads:
         logger.info("published: %s", uploads.finish())

@@ -1,18 +1,22 @@
 """Publishing and pulling, by the real clients over HTTP, against a Hub that also fails."""
 
 import json
+import os
 import pickle
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import EXAMPLES, ROOT, as_saved
+from accelerate import Accelerator
+from conftest import EXAMPLES, ROOT, Train, as_saved
 from hub_server import Fault, Hub
 from huggingface_hub import HfApi, ModelCard, constants
 from kill_and_resume import arguments, make_photos
@@ -24,6 +28,7 @@ from esrgan.__main__ import main
 from esrgan.errors import HubError, HubUnreachable, NoSuchStage
 from esrgan.hub.publish import gather, publish
 from esrgan.hub.uploads import Uploads
+from esrgan.training.checkpoints import Checkpoints, Progress
 from esrgan.training.model_card import NOTES, Facts, model_card
 from esrgan.training.recipes import Esrgan
 
@@ -464,15 +469,36 @@ def test_uploads_run_beside_what_goes_on(online: Hub, run: Path) -> None:
     assert [commit.changed == {"history.csv"} for commit in online["me/dogs"].commits[1:]] == [False, True]
 
 
+def test_the_checkpoint_of_a_stop_is_published_although_another_is_under_way(
+    online: Hub, run: Path, tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = threading.Event()
+    online.faults = [Fault("POST .*/commit/", None, meanwhile=lambda: stopped.wait(60))]
+
+    def save(self: Checkpoints, accelerator: Accelerator, progress: Progress, *rest: Any) -> None:
+        write(self, accelerator, progress, *rest)
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        elif progress.step == 3:
+            threading.Timer(0.2, stopped.set).start()
+
+    write = Checkpoints.save
+    monkeypatch.setattr(Checkpoints, "save", save)
+    more = ("--push_to_hub", "--hub_model_id=me/dogs", "--hub_strategy=checkpoint")
+    assert train_here(tmp_path / "stopped", *PSNR, *more)[0] == 130
+    files = online["me/dogs"].commits[-1].files
+    assert {name.split("/")[2] for name in files if "/checkpoints/" in name} == {"psnr-000003"}
+
+
 def test_an_upload_beside_that_fails_stops_nothing(online: Hub, run: Path, caplog: pytest.LogCaptureFixture) -> None:
     online.faults = [Fault("POST /api/repos/create", times=2)]
     uploads = Uploads(run, "me/dogs", private=True)
     uploads.pending.result()
     uploads.start(run / "gan")
     uploads.pending.result()
-    assert [record.getMessage().partition("The training")[2] for record in caplog.records] == [
-        " goes on; its end will try again.",
-        " goes on; the next checkpoint will try again.",
+    assert [record.getMessage().rpartition("; ")[2] for record in caplog.records] == [
+        "its end will try again.",
+        "the next checkpoint will try again.",
     ]
     uploads.finish()
     assert complete(online, "me/dogs", run)

@@ -36,6 +36,7 @@ class Uploads:
         disable_progress_bars()  # the training has one
         self.pool = ThreadPoolExecutor(1, "uploads")
         self.pending: Future[None] = self.pool.submit(self._prepare)
+        self.passed_over: Path | None = None
 
     @property
     def command(self) -> str:
@@ -46,8 +47,16 @@ class Uploads:
 
     def start(self, model: Path) -> None:
         """Publish a model folder of the run as it is now, unless the upload before is still under way."""
-        if self.pending.done():
+        self.passed_over = None if self.pending.done() else model
+        if not self.passed_over:
             self.pending = self.pool.submit(self._publish, self._gather(model))
+
+    def catch_up(self) -> None:
+        """Publish what `start` has passed over last, for a run that stops before its end."""
+        self.pending.result()
+        if self.passed_over:
+            self.start(self.passed_over)
+            self.pending.result()
 
     def finish(self) -> str:
         """Publish the run at its end; the commit's address.
@@ -78,4 +87,4 @@ class Uploads:
         try:
             publish(files, self.repo_id, private=self.private, licence=self.licence)
         except HubError as error:
-            logger.warning("%s The training goes on; the next checkpoint will try again.", error)
+            logger.warning("%s The run's folder is as it was; the next checkpoint will try again.", error)
