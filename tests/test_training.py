@@ -450,6 +450,27 @@ def test_another_machine_goes_on_from_the_hub(
     assert said.startswith("train.py: me/dogs: the Hub answers with an error (503)")
 
 
+def test_where_start_weights_are_is_not_published_and_another_machine_has_them_elsewhere(
+    online: Hub, tmp_path: Path, train_here: Train
+) -> None:
+    given = [tmp_path / name for name in ("mine", "theirs")]
+    for folder in given:
+        Generator(num_blocks=1, num_features=8, growth_channels=4).save_pretrained(folder)
+    run, other = tmp_path / "run", tmp_path / "other"
+    assert train_here(run, *PSNR, f"--init_from={given[0]}") == (0, "")
+    shutil.rmtree(run / "checkpoints" / "psnr-000004")
+    state = gather_state(run)
+    assert not [name for name, content in state.items() if str(tmp_path).encode() in content]
+    publish({**gather(run), **state}, "me/dogs")
+    more = ("--push_to_hub", "--hub_model_id=me/dogs", "--resume_from_checkpoint=latest")
+    status, said = train_here(other, *PSNR, *more)
+    assert status == 1
+    assert "init_from weights of its owner, not None" in said
+    assert train_here(other, *PSNR, *more, f"--init_from={given[1]}") == (0, "")
+    assert_same_path(run, other)
+    assert json.loads((other / RECORD).read_text())["init_from"] == str(given[1])
+
+
 class BlockingCopies(TorchDispatchMode):
     """Names what copies from one device to another and waits until it is done."""
 

@@ -1,5 +1,6 @@
 """What another machine needs to go on with a training: put beside the published model, and fetched from there."""
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -8,8 +9,10 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from ..errors import HubError
-from ..files import move_folder, temporary_name
+from ..files import move_folder, read_table, temporary_name
 from ..training.checkpoints import Checkpoints
+from ..training.model_card import public_name
+from ..training.records import HIDDEN, RECORD
 from .publish import Files, asking
 
 logger = logging.getLogger(__name__)
@@ -22,7 +25,17 @@ def gather_state(run: Path) -> Files:
     """A run's newest checkpoint, and the model folders that going on from it needs; nothing where there is none."""
     folders = [*Checkpoints(run / "checkpoints", 1).all()[-1:], *(run / name for name in LOOKED_BACK_AT)]
     paths = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {f"{STATE}/{path.relative_to(run).as_posix()}": path.read_bytes() for path in paths}
+    return {f"{STATE}/{path.relative_to(run).as_posix()}": _published(path) for path in paths}
+
+
+def _published(path: Path) -> bytes:
+    """What a file holds, but for where on this machine the start weights are."""
+    if path.name == RECORD:
+        record = read_table(path)
+        start = record.get("init_from")
+        if start and not public_name(start):
+            return f"{json.dumps({**record, 'init_from': HIDDEN}, indent=2)}\n".encode()
+    return path.read_bytes()
 
 
 def fetch_state(repo_id: str, run: Path) -> None:

@@ -34,6 +34,7 @@ RECORDED = (
     "segments",
     "step",
 )
+HIDDEN = "weights of its owner"  # in place of a path, in a record that is published; whoever goes on gives them again
 # Settings that a resumed run may change.
 FREE = ("dataloader_num_workers", "psnr_learning_rate", "learning_rate", "discriminator_learning_rate")
 PRECISIONS = {"no": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -214,7 +215,9 @@ class Record:
         told = [
             f"{name} {_spell(self.settings.get(name))}, not {_spell(value)}"
             for name, value in settings.items()
-            if value != self.settings.get(name) and name not in FREE
+            if value != self.settings.get(name)
+            and name not in FREE
+            and not (value and self.settings.get(name) == HIDDEN)
         ]
         if told:
             raise TrainingError(
