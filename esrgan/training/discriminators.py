@@ -41,8 +41,9 @@ class Discriminator(nn.Module):
     Args:
         input_size: height and width of the crops it judges, in pixels; a multiple of 32.
         num_features: channels of the first level; they double up to eight times that.
-        batch_norm: as ESRGAN. A gradient penalty wants a critic whose verdict on one photo does not depend on the
-            others of the batch (WGAN-GP, arXiv:1704.00028, section 4), so none there.
+        batch_norm: as ESRGAN. For Wasserstein's loss and zero-centred penalties it is left out: their critic's verdict
+            on one photo should not depend on the others of the batch (WGAN-GP, arXiv:1704.00028, section 4). The
+            recipe of the paper, whose loss is ESRGAN's, keeps it beside its gradient penalty.
     """
 
     def __init__(self, input_size: int, num_features: int = 64, batch_norm: bool = True) -> None:
