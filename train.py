@@ -114,7 +114,11 @@ def load_photos(
         with accelerator.main_process_first():
             if accelerator.is_main_process and not (has_run and folder.is_dir()):
                 write_photos(held, folder, recipe.crop_size)
-    photos = Stream(rows, recipe.crop_size) if isinstance(rows, IterableDataset) else Photos(rows, recipe.crop_size)
+    photos: Photos | Stream
+    if isinstance(rows, IterableDataset):
+        photos = Stream(rows, recipe.crop_size)
+    else:
+        photos = Photos(rows, recipe.crop_size, workers=recipe.dataloader_num_workers)
     validation = spread(find_images(folder) if folder else [], options.max_validation_samples)
     hashes = [difference_hash(shrink(read_truth(path), SCALE)) for path in validation]
     if isinstance(photos, Photos):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -214,6 +215,14 @@ def test_photos_beyond_the_memory_are_decoded_again_to_the_same(make: Make) -> N
     for index in range(3):
         assert np.array_equal(kept[index].high, decoded[index].high)
         assert np.array_equal(kept[index].low, decoded[index].low)
+
+
+def test_copies_of_the_photos_that_workers_get_are_counted(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = load_rows(str(make(["a.png", "b.png", "c.png"])))
+    monkeypatch.setattr("esrgan.training.datasets.psutil.virtual_memory", lambda: SimpleNamespace(available=90_000))
+    for method, workers, kept in (("fork", 2, 3), ("spawn", 0, 3), ("spawn", 2, 1)):
+        monkeypatch.setattr("esrgan.training.datasets.get_start_method", lambda method=method: method)
+        assert sum(pair is not None for pair in Photos(rows, 32, workers=workers).pairs) == kept
 
 
 @pytest.fixture(scope="module")

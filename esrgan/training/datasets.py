@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import get_start_method
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ class Photos:
         rows: rows with an undecoded `image` column ({"path", "bytes"}).
         min_side: photos with a shorter side are left out.
         memory: bytes that decoded photos may take; by default half of what is free, shared among processes.
+        workers: processes that read from it beside this one, and get a copy of their own where they are not forked.
 
     Attributes:
         names: what each is called in messages.
@@ -93,9 +95,13 @@ class Photos:
         DataError: fewer than two usable photos.
     """
 
-    def __init__(self, rows: Iterable[dict[str, Any]], min_side: int, memory: int | None = None) -> None:
+    def __init__(
+        self, rows: Iterable[dict[str, Any]], min_side: int, memory: int | None = None, workers: int = 0
+    ) -> None:
         if memory is None:
-            memory = psutil.virtual_memory().available // (2 * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+            copies = 1 if get_start_method() == "fork" else 1 + workers
+            processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+            memory = psutil.virtual_memory().available // (2 * copies * processes)
         self.contents: list[str | bytes] = []
         self.pairs: list[Pair | None] = []
         self.names: list[str] = []
