@@ -155,7 +155,6 @@ def test_a_part_that_is_none_gets_a_sentence(server: Server, part: Any) -> None:
     assert refused(server, "upscale", [EXAMPLE, 0, part]).startswith("Part ")
 
 
-@pytest.mark.parametrize("data", [[], [None, 0, "", "clean", False, ["dogs"], "PNG", 2]])
 class Web(BaseHTTPRequestHandler):
     """A photo, a way to it, a way into the server's own network, and one that never ends."""
 
@@ -206,6 +205,7 @@ def test_an_address_that_leads_nowhere_public_gets_a_sentence(server: Server, ad
     assert "cannot be fetched" in refused(server, "compare", [{"path": address, "meta": META}, 0])
 
 
+@pytest.mark.parametrize("data", [[], [None, 0, "", "clean", False, ["dogs"], "PNG", 2]])
 def test_a_missing_photo_and_further_values_are_told_of(server: Server, data: list) -> None:
     assert refused(server, "batch", data).endswith("values were sent where 2 are expected (your photos, detail).")
     assert refused(server, "compare", data).endswith("3 are expected (your photo, detail, how it is shrunk).")
