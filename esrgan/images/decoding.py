@@ -21,15 +21,15 @@ PREMULTIPLIED = {f"RGBa;16{order}": f"RGBA;16{order}" for order in "BLN"}
 GREY_ALPHA = {"LA;16B": ">u2", "LA;16L": "<u2", "LA;16N": "=u2"}
 
 
-def raw_code(image: Image.Image) -> str | None:
-    """How Pillow will unpack a file that is not decoded yet; None where it says nothing, or more than one thing."""
+def raw_code(image: Image.Image) -> str:
+    """How Pillow will unpack a file that is not decoded yet; empty where it says nothing, or more than one thing."""
     codes = {
         tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in getattr(image, "tile", [])
     }
-    return codes.pop() if len(codes) == 1 else None
+    return codes.pop() if len(codes) == 1 else ""
 
 
-def decode(image: Image.Image, twin: Image.Image, code: str | None, exif: Exif, name: str) -> np.ndarray:
+def decode(image: Image.Image, twin: Image.Image, code: str, exif: Exif, name: str) -> np.ndarray:
     """The pixels of a file opened twice, turned as its EXIF says: uint8 or uint16, shape (H, W, 1 to 4), alpha last.
 
     Args:
@@ -49,16 +49,14 @@ def decode(image: Image.Image, twin: Image.Image, code: str | None, exif: Exif, 
         raise ImageError(f"{name}: has {kind}values of {bits} bits; save it with 8 or 16 bits a channel, unsigned.")
     if tags.get(TAGS.PlanarConfiguration) == 2 and tags.get(TAGS.BitsPerSample, ())[:2] == (16, 16):
         raise ImageError(f"{name}: has 16 bits a channel in separate planes; save it with interleaved channels.")
-    if code in OTHER_ORDER:
-        upper, lower = upright(image, exif), upright(_unpack(twin, OTHER_ORDER[code]), exif)
+    plain = PREMULTIPLIED.get(code, code)
+    if plain in OTHER_ORDER:
+        upper, lower = upright(_unpack(image, plain), exif), upright(_unpack(twin, OTHER_ORDER[plain]), exif)
         pixels = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
-    elif code in PREMULTIPLIED:
-        plain = PREMULTIPLIED[code]
-        upper, lower = (upright(_unpack(file, way), exif) for file, way in ((image, plain), (twin, OTHER_ORDER[plain])))
-        pixels = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
-        opacity = np.maximum(pixels[..., 3], 1) / np.float32(65535)
-        for channel in range(3):
-            pixels[..., channel] = np.rint(np.minimum(pixels[..., channel] / opacity, 65535))
+        if code in PREMULTIPLIED:
+            opacity = np.maximum(pixels[..., 3], 1) / np.float32(65535)
+            for channel in range(3):
+                pixels[..., channel] = np.rint(np.minimum(pixels[..., channel] / opacity, 65535))
     elif code in GREY_ALPHA:  # four bytes a pixel, like RGBA
         twin._mode = "RGBA"
         pixels = np.asarray(upright(_unpack(twin, "RGBA"), exif)).view(GREY_ALPHA[code]).astype(np.uint16)

@@ -21,6 +21,7 @@ from .layout import (
     BUNDLED,
     CAMERA_NAME,
     CONFIG_NAME,
+    FILES,
     PSNR_NAME,
     WEIGHTS_NAME,
     download,
@@ -265,7 +266,7 @@ class Generator(nn.Module):
         api.create_repo(repo_id, private=private, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, psnr=psnr, camera=camera)
-            gone = [name for name, model in ((PSNR_NAME, psnr), (CAMERA_NAME, camera)) if not model]
+            gone = [name for name in FILES if not Path(folder, name).is_file()]
             return api.upload_folder(
                 repo_id=repo_id, folder_path=folder, commit_message=commit_message, delete_patterns=gone
             ).commit_url

@@ -39,14 +39,11 @@ class Page(gr.Blocks):
         if len(inputs) != len(components):
             asked = ", ".join(component.label.lower() for component in components if component.label)
             raise failure(f"{len(inputs)} values were sent where {len(components)} are expected ({asked}).")
-        checked = [check(component, value) for component, value in zip(components, inputs, strict=True)]
-        for file in (file for value in checked for file in (value if isinstance(value, list) else [value])):
-            if isinstance(file, dict) and is_web(file.get("path")):
-                file["path"] = str(await fetch(file["path"]))
+        checked = [await check(component, value) for component, value in zip(components, inputs, strict=True)]
         return await super().preprocess_data(block_fn, checked, state, explicit_call)
 
 
-def check(component: Any, value: Any) -> Any:
+async def check(component: Any, value: Any) -> Any:
     """The value as the component's functions may have it: of a file, nothing but the path where it really is.
 
     Raises:
@@ -71,18 +68,14 @@ def check(component: Any, value: Any) -> Any:
     if isinstance(component, gr.File):
         if not isinstance(value, list):
             raise failure(f"{value!r:.60}: must be a list of photos, each of which {SHAPE}.")
-        return [check_file(item) for item in value]
-    return check_file(value)
+        return [await check_file(item) for item in value]
+    return await check_file(value)
 
 
-def check_file(value: Any) -> dict[str, Any]:
+async def check_file(value: Any) -> dict[str, Any]:
     """One file; errors as for `check`."""
     if not (isinstance(value, dict) and isinstance(path := value.get("path"), str) and path):
         raise failure(f"{value!r:.60}: is no photo, which {SHAPE}.")
     with refusing():
-        return {"path": path if is_web(path) else str(let_in(path)), "meta": META}
-
-
-def is_web(path: Any) -> bool:
-    """Whether a file is named by a web address."""
-    return isinstance(path, str) and path.startswith(("http://", "https://"))
+        found = await fetch(path) if path.startswith(("http://", "https://")) else let_in(path)
+    return {"path": str(found), "meta": META}
