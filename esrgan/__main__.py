@@ -13,6 +13,7 @@ python -m esrgan deploy-space me/animal-esrgan --mixed me/esrgan-x4-mixed --dogs
 import argparse
 import io
 import logging
+import signal
 import sys
 
 from .commands import convert, deploy_space, evaluate, export, publish, study, upscale
@@ -43,11 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logger.setLevel(logging.INFO)
     options = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half written is removed
     try:
         return options.run(options)
     except (EsrganError, OSError) as error:
         logger.error("%s", error)
         return 1
+    except KeyboardInterrupt:
+        logger.error("stopped; what was finished is kept, and the same command goes on from there")
+        return 130
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -104,10 +105,43 @@ def test_format_quality_and_what_is_kept_are_options(photos, model, tmp_path) ->
         assert not image.getexif()
 
 
-@pytest.mark.parametrize("options", [["--tile", "32"], ["--tile", "0"], ["--overlap", "-1"]])
-def test_a_tile_of_overlap_alone_is_refused(options, caplog) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tile", "32"], "tile 32: must be larger than twice the overlap of 16"),
+        (["--tile", "0"], "tile 0: must be larger than twice the overlap of 16"),
+        (["--overlap", "-1"], "overlap -1: must be 0 or more"),
+    ],
+)
+def test_a_tile_of_overlap_alone_is_refused(options, said, caplog) -> None:
     assert main(["upscale", "x.png", "-o", "out", *options]) == 2
-    assert "a tile must be larger than twice its overlap" in caplog.text
+    assert caplog.messages[-1] == said
+
+
+@pytest.mark.parametrize("quality", ["0", "101", "-1", "x"])
+def test_a_quality_is_from_1_to_100(quality, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["upscale", "x.png", "-o", "out", f"--quality={quality}"])
+    assert capsys.readouterr().err.endswith(f"{quality}: must be a whole number from 1 to 100\n")
+
+
+def test_stopped_it_says_so_and_leaves_nothing_half_written(model, tmp_path) -> None:
+    frame = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB")
+    frame.save(tmp_path / "moving.png", save_all=True, append_images=[frame.rotate(i) for i in range(1, 100)])
+    (tmp_path / "out").mkdir()
+    command = ["upscale", tmp_path / "moving.png", "-o", tmp_path / "out" / "moving.png", "--all_frames"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "esrgan", *command, "--model", model], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    while not list((tmp_path / "out").iterdir()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("stopped; what was finished is kept")
+    assert "Traceback" not in said
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_two_processes_share_the_photos_and_a_bad_one_stops_neither(photos, model, tmp_path) -> None:
@@ -140,15 +174,21 @@ def test_two_processes_share_the_photos_and_a_bad_one_stops_neither(photos, mode
         (["upscale", "PHOTO", "-o", "out", "--model", "nonesuch"], "nonesuch: no such model"),
         (["upscale", "PHOTO", "-o", "one.png", "--format", "webp"], "its extension says the format"),
         (["upscale", "PHOTO", "-o", "PHOTO", "--overwrite"], "is a photo itself, and would be lost"),
-        (["upscale", "PHOTOS", "-o", "PHOTOS", "--overwrite"], "is a photo itself, and would be lost"),
+        (["upscale", "PHOTOS", "-o", "PHOTOS"], "is read from, and results would be read the next time"),
         (["upscale", "PHOTO", "-o", "out", "--quality", "50"], "PNG is lossless"),
         (["convert", "MISSING", "out"], "missing: no such file."),
         (["convert", "EMPTY", "out"], "empty: is a folder; give a file in it."),
+        (["convert", "PHOTO", "PHOTOS"], "is there already; give a new folder."),
+        (["upscale", "PHOTO", "-o", "out", "--model", "nonesuch.pth"], "nonesuch.pth: no such file."),
         (["convert", "PHOTO", "out"], "not a file of tensors alone"),
         (["export", "--onnx", "one.onnx", "--model", "nonesuch"], "nonesuch: no such model"),
         (["evaluate", "--data", "EMPTY"], "no images in this folder"),
         (["evaluate", "--data", "MISSING"], "no such file or folder"),
         (["evaluate", "--data", "PHOTO", "--save_inputs", "PHOTO"], "cat.png is no folder."),
+        (["evaluate", "--data", "PHOTOS", "--output", "PHOTOS"], "where all pictures are measured; give another."),
+        (["evaluate", "--data", "PHOTOS", "--save_inputs", "INSIDE"], "where all pictures are measured; give another."),
+        (["evaluate", "--data", "PHOTO", "--models", "a|b=mixed"], "'a|b': no table can have this name"),
+        (["evaluate", "--data", "PHOTO", "--models", "a\nb=mixed"], r"'a\nb': no table can have this name"),
         (["evaluate", "--data", "PHOTO", "--models", "EMPTY"], "no config.json in this folder"),
         (["evaluate", "--data", "PHOTO", "--difference", "mixed", "cats"], "--difference cats: not among --models"),
     ],
@@ -160,6 +200,7 @@ def test_what_cannot_be_done_is_one_sentence_and_a_status(arguments, message, ph
         "MISSING": tmp_path / "missing",
         "PHOTO": photos / "cat.png",
         "PHOTOS": photos,
+        "INSIDE": photos / "new",
         "PHOTO2": photos / "more" / "eye.jpg",
         "out": tmp_path / "out",
         "one.png": tmp_path / "one.png",
@@ -211,7 +252,7 @@ def test_a_locale_without_letters_loses_nothing(photos, model, tmp_path) -> None
     scores = json.loads((tmp_path / "study" / "scores.json").read_text(encoding="utf-8"))
     assert list(scores["mean"]) == ["bicubic", "größe", str(folder)]
     assert (tmp_path / "out" / "Ñandú.png").is_file()
-    assert str(folder).encode() in (tmp_path / "out" / "Ñandú.png").read_bytes()
+    assert f"model {folder.name}, ".encode() in (tmp_path / "out" / "Ñandú.png").read_bytes()
 
 
 def test_evaluate_measures_stages_and_what_lies_between_them(photos, tmp_path) -> None:

@@ -17,6 +17,8 @@ from safetensors.torch import save_file
 
 from esrgan import Generator, Upscaler, WeightsError
 from esrgan.__main__ import main
+from esrgan.errors import BackendError
+from esrgan.inference.onnx import export_onnx
 from esrgan.models.convert import find_generator, load
 
 TOP = {"conv_first": 0, "conv_up1": 3, "conv_up2": 6, "conv_hr": 8, "conv_last": 10}
@@ -49,13 +51,13 @@ def test_a_published_file_gives_the_same_output(rename, nested, tmp_path) -> Non
 
 
 @pytest.mark.parametrize("rename", [first_release_name, later_name, str], ids=["first release", "later", "BasicSR"])
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".SafeTensors"])
 def test_convert_writes_a_folder_that_from_pretrained_takes(rename, suffix, tmp_path) -> None:
     torch.manual_seed(0)
     generator = Generator(2, 8, 4).half().float().eval()  # a folder holds half precision
     state = {rename(key): tensor for key, tensor in generator.state_dict().items()}
     path = tmp_path / f"published{suffix}"
-    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    save_file(state, path) if suffix.lower() == ".safetensors" else torch.save(state, path)
     assert main(["convert", str(path), str(tmp_path / "folder")]) == 0
     x = torch.rand(1, 3, 9, 7)
     assert torch.equal(Generator.from_pretrained(tmp_path / "folder")(x), generator(x))
@@ -152,6 +154,18 @@ def test_onnx_gives_the_same_for_any_size(tmp_path, caplog) -> None:
         assert y.shape == (1, 3, 4 * height, 4 * width)
         assert torch.allclose(torch.from_numpy(y), generator(x), atol=1e-5)
     assert sorted(tmp_path.iterdir()) == [tmp_path / "model", path]
+
+
+def test_onnx_that_gives_no_numbers_is_not_written(tmp_path) -> None:
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package, reason="needs the extra onnx")
+    generator = Generator(1, 8, 4).half()
+    with torch.no_grad():
+        generator.conv_last.bias[0] = float("nan")
+    with pytest.raises(BackendError, match="differs from PyTorch by nan; nothing is written"):
+        export_onnx(generator, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+    assert generator.conv_first.weight.dtype == torch.float16, "it is the caller's"
 
 
 def test_without_the_packages_onnx_is_one_sentence(tmp_path, caplog, monkeypatch) -> None:

@@ -57,7 +57,7 @@ def test_of_lpips_less_is_better_and_what_not_every_photo_has_is_left_out() -> N
     blurred, sharp = {"psnr_y": 30.0, "lpips": 0.4}, {"psnr_y": 29.0, "lpips": 0.1}
     table = Evaluation(["a.png", "b.png"], {"a": [blurred, blurred], "b": [sharp, sharp]}, [("a", "b")])
     assert {metric: d.wins for metric, d in table.difference("a", "b").items()} == {"psnr_y": 0, "lpips": 2}
-    assert "| LPIPS | -0.300 | -0.300 to -0.300 | 2 of 2 |" in table.markdown()
+    assert "| LPIPS | -0.300 | too few photos | 2 of 2 |" in table.markdown()
     table.scores["a"][0].pop("lpips")
     assert table.metrics == ["psnr_y"]
 
@@ -107,3 +107,32 @@ def test_a_mask_that_tells_nothing_is_refused_by_name(size, colour, said, tmp_pa
     write_image(Image.new("L", size, colour), tmp_path / "dog.png")
     with pytest.raises(ImageError, match=rf"dog\.png: .*{said}"):
         read_mask(tmp_path / "dog.png", Image.new("RGB", (64, 64)))
+
+
+@pytest.mark.parametrize(("shift", "part"), [(0, "animal"), (32, "background")])
+def test_a_part_of_one_colour_is_named_before_its_infinite_psnr_spoils_a_mean(shift, part, tmp_path) -> None:
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (0, 0, 32, 64))
+    write_image(mask, tmp_path / "dog.png")
+    photo = Image.new("RGB", (64, 64), "white")
+    photo.paste(Image.effect_noise((32, 64), 90).convert("RGB"), (32 - shift, 0))
+    with pytest.raises(ImageError, match=rf"dog\.png: the photo's {part} is all of one colour"):
+        read_mask(tmp_path / "dog.png", photo)
+
+
+def test_a_bad_photo_is_named_before_the_others_are_measured(tmp_path) -> None:
+    write_image(Image.effect_noise((64, 64), 90).convert("RGB"), tmp_path / "a.png")
+    write_image(Image.new("RGB", (64, 64)), tmp_path / "b.png")
+    measured = []
+    with pytest.raises(ImageError, match=r"b\.png: all of one colour"):
+        evaluate({"bicubic": lambda image: measured.append(image) or bicubic(image)}, sorted(tmp_path.iterdir()))
+    assert not measured
+
+
+def test_what_a_few_photos_cannot_tell_is_not_told() -> None:
+    scores = {"psnr_y": 30.0, "psnr_rgb": 29.0, "ssim_y": 0.8}
+    for count, interval in ((5, "too few photos"), (6, "+1.00 to +1.00")):
+        ways = {"a": [scores] * count, "b": [{**scores, "psnr_y": 31.0}] * count}
+        table = Evaluation([str(i) for i in range(count)], ways, [("a", "b")]).markdown()
+        assert f"| PSNR-Y (dB) | +1.00 | {interval} | {count} of {count} |" in table
+        assert "LPIPS is left out, as a photo has a side under 35 pixels." in table

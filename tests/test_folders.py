@@ -213,8 +213,8 @@ def test_auto_gives_damaged_photos_to_the_camera_stage_and_says_why(
         expected = Upscaler(Generator.from_pretrained(model_with_camera, stage=stage))(Image.open(folder / name))
         result = Image.open(out / Path(name).with_suffix(".png"))
         assert np.array_equal(result, expected)
-        named = f"{model_with_camera}{':camera' * (stage == 'camera')}, enlarged 4 times"
-        assert named.encode() in result.info["xmp"]
+        named = f"model staged{':camera' * (stage == 'camera')}, enlarged 4 times"
+        assert named.encode() in result.info["xmp"], "by its name, not by the path to it"
 
 
 def test_a_stage_may_be_given_apart_from_the_model(folder: Path, model_with_camera: Path) -> None:
@@ -249,6 +249,7 @@ def test_an_animation_is_neither_halved_nor_advised_to_be(
     with caplog.at_level("INFO"):
         assert main(["upscale", str(tmp_path / "moving.png"), "-o", str(tmp_path / "out.png"), *chosen]) == 0
     assert "enlarged before" not in caplog.text
+    assert "the first is used" not in caplog.text
     with Image.open(tmp_path / "out.png") as result:
         assert (result.n_frames, result.size) == (2, (1024, 768))
 

@@ -74,6 +74,23 @@ def test_a_bias_that_half_precision_would_round_by_levels_is_kept(tmp_path: Path
         assert (255 * (Generator.from_pretrained(tmp_path)(x) - generator(x))).abs().max() < 1
 
 
+def test_a_weight_beyond_half_precision_is_kept(tmp_path: Path) -> None:
+    generator = Generator(1, 8, 4).half().float().eval()
+    generator.conv_hr.weight.data /= 1e7
+    generator.conv_last.weight.data *= 1e7
+    generator.save_pretrained(tmp_path)
+    assert torch.equal(Generator.from_pretrained(tmp_path).conv_last.weight, generator.conv_last.weight)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_finite_number_is_refused_by_name(folder: Path, value: float) -> None:
+    generator = Generator.from_pretrained(folder)
+    generator.conv_last.bias.data[1] = value
+    generator.save_pretrained(folder)
+    with pytest.raises(WeightsError, match=r"model\.safetensors: damaged, as conv_last\.bias holds"):
+        Generator.from_pretrained(folder)
+
+
 def test_a_file_alone_tells_its_architecture(folder: Path) -> None:
     alone, of_folder = Generator.from_pretrained(folder / "model.safetensors"), Generator.from_pretrained(folder)
     assert str(alone) == str(of_folder)

@@ -13,15 +13,18 @@ from PIL import ExifTags, Image
 from test_images import encode
 from test_photos import UPSCALER, camera_exif
 
+from esrgan import __version__
 from esrgan.images.animation import Animation
 from esrgan.images.exif import Entry, Exif, from_bytes
 from esrgan.images.photo import Photo
 from esrgan.images.xmp import ENHANCED, Provenance
 from esrgan.inference.folder import upscale_file
+from esrgan.models.source import Source
 
 TAGS = ExifTags.Base
 CAT = Image.effect_noise((24, 16), 90).convert("RGB")
-NOTE = Provenance("esrgan-animals 1.2", 'dogs@main:0.8 "<&>"')
+MODEL = Source('me/"<&>"', "main", 0.8)
+NOTE = Provenance(f"esrgan-animals {__version__}", str(MODEL))
 XMP = (
     b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -93,7 +96,7 @@ def test_odd_tags_and_text_go_through_as_bytes(extension: str, bits: int, tmp_pa
     if bits == 16 and extension not in ("png", "tif"):
         pytest.skip("a format of 8 bits")
     (tmp_path / "in.jpg").write_bytes(encode(CAT, "JPEG", exif=turned(ODD_EXIF, 1), xmp=XMP))
-    upscale_file(tmp_path / "in.jpg", tmp_path / f"out.{extension}", UPSCALER, bits=bits, provenance=NOTE)
+    upscale_file(tmp_path / "in.jpg", tmp_path / f"out.{extension}", UPSCALER, bits=bits, model=MODEL)
     result = Photo.open(tmp_path / f"out.{extension}")
     assert (result.exif.main, result.exif.blocks) == (ODD, {ExifTags.IFD.Exif: INNER})
     assert b'dc:source="zoo"' in result.xmp
@@ -108,14 +111,14 @@ def test_the_note_is_sound_xmp_and_can_be_left_out(extension: str, tmp_path: Pat
     from xml.etree import ElementTree
 
     (tmp_path / "in.png").write_bytes(encode(CAT, "PNG"))
-    upscale_file(tmp_path / "in.png", tmp_path / f"noted.{extension}", UPSCALER, provenance=NOTE)
+    upscale_file(tmp_path / "in.png", tmp_path / f"noted.{extension}", UPSCALER, model=MODEL)
     packet = Photo.open(tmp_path / f"noted.{extension}").xmp
     space = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
     (note,) = [
         element.attrib for element in ElementTree.fromstring(packet).iter() if f"{space}AISystemUsed" in element.attrib
     ]
-    assert note[f"{space}AISystemUsed"] == 'esrgan-animals 1.2, model dogs@main:0.8 "<&>", enlarged 4 times'
-    assert note[f"{space}AISystemVersionUsed"] == "1.2"
+    assert note[f"{space}AISystemUsed"] == f'esrgan-animals {__version__}, model me/"<&>"@main:0.8, enlarged 4 times'
+    assert note[f"{space}AISystemVersionUsed"] == __version__
     assert note[f"{space}DigitalSourceType"] == ENHANCED
     upscale_file(tmp_path / "in.png", tmp_path / f"bare.{extension}", UPSCALER)
     assert not Photo.open(tmp_path / f"bare.{extension}").xmp
@@ -135,7 +138,7 @@ def test_animations_carry_both(tmp_path: Path) -> None:
     (tmp_path / "in.png").write_bytes(content.getvalue())
     for extension in ("png", "webp", "tif"):
         target = tmp_path / f"out.{extension}"
-        upscale_file(tmp_path / "in.png", target, UPSCALER, all_frames=True, provenance=NOTE)
+        upscale_file(tmp_path / "in.png", target, UPSCALER, all_frames=True, model=MODEL)
         found = Animation.scan(target)
         assert ENHANCED.encode() in found.xmp
         assert len(found.frames) == 2

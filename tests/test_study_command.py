@@ -120,7 +120,7 @@ def test_each_process_of_a_machine_trains_and_measures_on_a_gpu_of_its_own(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("--psnr_steps=9", "is of a study with other train.py"),
+        ("--psnr_steps=9", "is of a study with other options for train.py"),
         ("--set=cats={dogs}", "is of a study with other sets"),
         ("--test=cats={dogs}", "is of a study with other tests"),
         ("--set=dogs={dogs}", "each name once"),
@@ -196,6 +196,22 @@ def test_a_training_that_fails_ends_it_in_one_sentence(
     assert caplog.messages[-1] == (
         f"{tmp_path / 'mixed-seed0'}: this training ended with status 2, as said above; run the study again."
     )
+
+
+def test_an_option_that_was_mistyped_is_mended_in_the_same_folder(
+    folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["study", *folders, "--seeds=1", f"--output={tmp_path}"]
+    assert main([*command, "--psnr_stepz=5"]) == 1
+    monkeypatch.setattr(study, "train", lambda _, __, folder, ___: Generator(1, 8, 4).save_pretrained(folder / "psnr"))
+    assert main([*command, "--psnr_steps=5"]) == 0
+    assert read(tmp_path / "study.json")["options for train.py"] == ["--psnr_steps=5"]
+
+
+def test_no_set_is_called_as_the_row_of_bicubic(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["study", *folders, "--set=bicubic=x", "--output=x"])
+    assert "digits and underscores other than bicubic" in capsys.readouterr().err
 
 
 def test_options_of_no_command_are_refused_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,7 +145,7 @@ def test_a_photo_that_is_not_rgb_is_refused() -> None:
 
 
 def test_a_tile_of_overlap_alone_is_refused() -> None:
-    with pytest.raises(ValueError, match="tile 32, overlap 16"):
+    with pytest.raises(ValueError, match="tile 32: must be larger than twice the overlap of 16"):
         Upscaler(repeater(), tile=32, overlap=16)
 
 

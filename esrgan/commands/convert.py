@@ -15,18 +15,16 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         description="Read published ESRGAN or Real-ESRGAN x4 weights, and write config.json and model.safetensors.",
     )
     parser.add_argument("input", type=Path, metavar="IN", help="a .pth or .safetensors file, under any key names")
-    parser.add_argument("output", type=Path, metavar="OUT", help="a folder")
+    parser.add_argument("output", type=Path, metavar="OUT", help="a new folder")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Convert, and say what it is."""
-    from ..files import check_file
+    from ..files import check_folder
     from ..models.convert import read_checkpoint
-    from ..models.layout import FILES
 
-    for name in FILES:
-        check_file(options.output / name)
+    check_folder(options.output)
     generator = read_checkpoint(options.input)
     generator.save_pretrained(options.output)
     logger.info("%s: a generator of %d blocks, from %s", options.output, generator.config["num_blocks"], options.input)

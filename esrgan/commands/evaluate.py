@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import WeightsError
+from ..errors import FileError, WeightsError
 from ..files import check_file, replacing
 from ..images.degradation import DEGRADATIONS, degrade, seed_of
 from ..models.source import MODEL, readable, split_label
@@ -72,12 +72,17 @@ def run(options: argparse.Namespace) -> int:
     from ..inference.upscaler import Upscaler
     from ..models.convert import load
 
+    for folder in filter(None, (options.output, options.save_inputs)):
+        if options.data.is_dir() and folder.resolve().is_relative_to(options.data.resolve()):
+            raise FileError(f"{folder}: lies in --data {options.data}, where all pictures are measured; give another.")
     for name in OUTPUTS if options.output else ():
         check_file(options.output / name)
     root = options.data if options.data.is_dir() else options.data.parent
     paths = find_images(options.data)[: options.max_samples]
     models: dict[str, str] = {}
     for name, source in map(split_label, options.models):
+        if "|" in name or not name.isprintable():
+            raise WeightsError(f"--models {name!a}: no table can have this name; write NAME=MODEL, with a plain name.")
         if name == "bicubic" or models.setdefault(name, source) != source:
             raise WeightsError(f"--models {name}={source}: {name} is the name of another; give it one of its own.")
     pairs = [(readable(a), readable(b)) for a, b in options.difference or [["bicubic", *models][-2:]]]

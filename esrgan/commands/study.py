@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ logger = logging.getLogger("esrgan")
 TRAIN = Path(__file__).parents[2] / "train.py"
 OUTPUTS = ("report.md", "report.json", "report.png")
 OWN = ("--train_data_dir", "--output_dir", "--seed", "--resume_from_checkpoint")  # what a study gives each training
+OPTIONS = "options for train.py"
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -31,8 +31,10 @@ def folder_of(name: str, folder: str) -> tuple[str, Path]:
 def named_folder(text: str) -> tuple[str, Path]:
     """NAME=DIR taken apart."""
     name, equals, folder = text.partition("=")
-    if not equals or not folder or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text}: must be NAME=DIR, with a name of letters, digits and underscores")
+    if not equals or not folder or not name.isidentifier() or name == "bicubic":
+        raise argparse.ArgumentTypeError(
+            f"{text}: must be NAME=DIR, with a name of letters, digits and underscores other than bicubic"
+        )
     return name, Path(folder)
 
 
@@ -91,21 +93,17 @@ def run(options: argparse.Namespace) -> int:
     if local_rank := os.environ.get("LOCAL_RANK"):
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(int(local_rank), os.environ.get("CUDA_VISIBLE_DEVICES"))
     rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-    remember(options.output / "study.json", sets, tests, options.others)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     runs = {(name, seed): options.output / f"{name}-seed{seed}" for seed in range(options.seeds) for name in sets}
+    begun = any(folder.is_dir() for folder in runs.values())
+    remember(options.output / "study.json", sets, tests, options.others, begun=begun)
     if rank == 0:
         measure_once(None, options.output / "bicubic", tests)
-    try:
-        for name, seed in list(runs)[rank::processes]:
-            folder = runs[name, seed]
-            if not scores_of(folder).is_file():
-                logger.info("%s, seed %d: training", name, seed)
-                train(sets[name], seed, folder, options.others)
-            measure_once(folder, folder, tests)
-    except KeyboardInterrupt:
-        logger.error("stopped; to go on, run the same command again")
-        return 130
+    for name, seed in list(runs)[rank::processes]:
+        folder = runs[name, seed]
+        if not scores_of(folder).is_file():
+            logger.info("%s, seed %d: training", name, seed)
+            train(sets[name], seed, folder, options.others)
+        measure_once(folder, folder, tests)
     unfinished = [folder for folder in (*runs.values(), options.output / "bicubic") if not scores_of(folder).is_file()]
     if unfinished:
         logger.info("%s: not finished yet; the process that is last writes the report", unfinished[0])
@@ -117,8 +115,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def remember(path: Path, sets: Mapping[str, Path], tests: Mapping[str, Path], settings: list[str]) -> None:
+def remember(
+    path: Path, sets: Mapping[str, Path], tests: Mapping[str, Path], settings: list[str], *, begun: bool
+) -> None:
     """Write down what is studied, and refuse to go on with something else.
+
+    Options for train.py may change as long as no training has `begun`: it may have refused them.
 
     Raises:
         StudyError: the folder holds a study of other photos, or with other settings.
@@ -128,11 +130,12 @@ def remember(path: Path, sets: Mapping[str, Path], tests: Mapping[str, Path], se
     study = {
         "sets": {name: fingerprint(find_images(folder)) for name, folder in sets.items()},
         "tests": {name: fingerprint(find_images(folder)) for name, folder in tests.items()},
-        "train.py": settings,
+        OPTIONS: settings,
     }
-    if path.is_file() and (known := read(path)) != study:
-        what = next(key for key in study if known.get(key) != study[key])
-        raise StudyError(f"{path}: is of a study with other {what}; go on with the same, or give a new --output.")
+    known = read(path) if path.is_file() else study
+    others = [key for key in study if known.get(key) != study[key] and (begun or key != OPTIONS)]
+    if others:
+        raise StudyError(f"{path}: is of a study with other {others[0]}; go on with the same, or give a new --output.")
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(study, indent=2) + "\n", encoding="utf-8")
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__
 from ..errors import EsrganError, WeightsError
-from ..models.source import MODEL, Source, parse, parse_stage, readable
+from ..models.source import MODEL, Source, parse, parse_stage
+from . import per_cent
 
 if TYPE_CHECKING:
     import torch
@@ -47,9 +47,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         help="first halve photos, not animations, that were enlarged before: whose pixels hold half of what they could",
     )
     parser.add_argument("--format", choices=EXTENSIONS, help="of the files in the output folder (default: png)")
-    parser.add_argument(
-        "--quality", type=int, choices=range(1, 101), metavar="1..100", help="of jpeg (default: 95) and lossy webp"
-    )
+    parser.add_argument("--quality", type=per_cent, metavar="1..100", help="of jpeg (default: 95) and lossy webp")
     parser.add_argument(
         "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png and tiff"
     )
@@ -101,7 +99,6 @@ def run(options: argparse.Namespace) -> int:
     from tqdm.auto import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from ..images.xmp import Provenance
     from ..inference.device import best_device
     from ..inference.folder import find_targets, upscale_file
 
@@ -125,7 +122,6 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return 2
-    provenance = Provenance(f"esrgan-animals {__version__}", readable(str(model))) if options.provenance else None
     failed = []
     with state.split_between_processes(wanted) as share, logging_redirect_tqdm():
         bar = tqdm(share, unit="photo", disable=not state.is_main_process)
@@ -139,16 +135,16 @@ def run(options: argparse.Namespace) -> int:
                     bits=options.bits,
                     quality=options.quality,
                     exif=options.exif,
-                    provenance=provenance,
+                    model=model if options.provenance else None,
                     all_frames=options.all_frames,
                     progress=state.is_main_process,
                     repairer=repairer,
                     halve=options.halve,
                 )
+            except (OSError, MemoryError, WeightsError) as error:
+                failed.append(f"{path}: {error}")
             except EsrganError as error:
                 failed.append(str(error))
-            except (OSError, MemoryError) as error:
-                failed.append(f"{path}: {error}")
     failed = gather_object(failed)
     if state.is_main_process:
         report(options, targets, len(wanted), state.num_processes, failed)

@@ -18,7 +18,9 @@ from ..errors import ImageError
 from ..images.bounded import read_cropped
 from ..images.degradation import DEGRADATIONS, degrade, seed_of
 from ..images.resize import SCALE, enlarge
-from .metrics import METRICS, SHAVE, SMALLEST, compare
+from .metrics import METRICS, SHAVE, SMALLEST, SMALLEST_FOR_LPIPS, compare
+
+LEAST_PHOTOS = 6  # for an interval that means something
 
 
 def protocol(degradation: str) -> str:
@@ -63,7 +65,8 @@ def read_mask(path: Path, truth: Image.Image) -> np.ndarray:
         Bool, of the truth's shape (H, W).
 
     Raises:
-        ImageError: it cannot be read, is of another size, or shows the animal everywhere or nowhere.
+        ImageError: it cannot be read, is of another size, shows the animal everywhere or nowhere, or a part of one
+            colour, as `read_truth` has it.
     """
     picture = read_cropped(path, SCALE)
     if picture.size != truth.size:
@@ -73,6 +76,13 @@ def read_mask(path: Path, truth: Image.Image) -> np.ndarray:
     inner = mask[SHAVE:-SHAVE, SHAVE:-SHAVE]
     if inner.all() or not inner.any():
         raise ImageError(f"{path}: all of one colour; an animal should be white and its background black.")
+    pixels = np.asarray(truth)[SHAVE:-SHAVE, SHAVE:-SHAVE]
+    for name, part in (("animal", inner), ("background", ~inner)):
+        if not np.ptp(pixels[part], axis=0).any():
+            raise ImageError(
+                f"{path}: the photo's {name} is all of one colour, which tells nothing of how it is enlarged; take "
+                "the photo out."
+            )
     return mask
 
 
@@ -187,7 +197,10 @@ class Evaluation:
             lines += ["", f"| {b} minus {a} | mean | 95 % interval | {b} better |", "|---|---|---|---|"]
             for name, d in self.difference(a, b).items():
                 mean, low, high = (METRICS[name].spell(value, "+") for value in (d.mean, d.low, d.high))
-                lines.append(f"| {METRICS[name].label} | {mean} | {low} to {high} | {d.wins} of {len(self.photos)} |")
+                interval = f"{low} to {high}" if len(self.photos) >= LEAST_PHOTOS else "too few photos"
+                lines.append(f"| {METRICS[name].label} | {mean} | {interval} | {d.wins} of {len(self.photos)} |")
+        if "lpips" not in self.metrics:
+            lines += ["", f"LPIPS is left out, as a photo has a side under {SMALLEST_FOR_LPIPS} pixels."]
         return "\n".join([*lines, "", protocol(self.degradation)])
 
     def csv(self) -> str:
@@ -240,10 +253,10 @@ def evaluate(
     scores: dict[str, list[Scores]] = {way: [] for way in methods}
     root = root or Path(os.path.commonpath([path.parent for path in paths]))
     names = [path.relative_to(root) for path in paths]
-    found = [
-        read_mask(masks / name.with_suffix(".png"), read_truth(path)) if masks else None
-        for path, name in zip(paths, names, strict=True)
-    ]
+    found = []
+    for path, name in zip(paths, names, strict=True):  # all of them, before hours are spent on the first ones
+        truth = read_truth(path)
+        found.append(read_mask(masks / name.with_suffix(".png"), truth) if masks else None)
     for path, mask in zip(tqdm(paths, desc="measuring", unit="photo"), found, strict=True):
         truth = read_truth(path)
         for way, method in methods.items():

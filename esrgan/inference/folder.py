@@ -3,12 +3,13 @@
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 from tqdm.auto import tqdm
 
+from .. import __version__
 from ..errors import ImageError
 from ..files import check_file
 from ..images.animation import Animation, count_frames
@@ -17,7 +18,7 @@ from ..images.photo import DEEP, Photo, check_target
 from ..images.reading import EXTENSIONS, format_of, locked_folder, search_folder
 from ..images.resize import SCALE
 from ..images.xmp import Provenance
-from ..models.source import parse
+from ..models.source import Source
 from .upscaler import Upscaler
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def find_targets(inputs: list[Path], output: Path, extension: str | None = None)
 
     Raises:
         FileError: a result cannot be written.
-        ImageError: there are none, or two would become one file.
+        ImageError: there are none, two would become one file, or results would lie among what is read.
     """
     if output.suffix.lower() in Image.registered_extensions() and not output.is_dir():
         if len(inputs) > 1 or inputs[0].is_dir():
@@ -75,6 +76,8 @@ def _in_folder(inputs: list[Path], output: Path, extension: str) -> Targets:
     results = os.path.realpath(output)
     insides: dict[str, tuple[Path, Path]] = {}  # by what it really is: a photo may be given twice
     for given in inputs:
+        if os.path.realpath(given) == results:
+            raise ImageError(f"{output}: is read from, and results would be read the next time; give another folder.")
         if not given.is_dir():
             insides.setdefault(os.path.realpath(given), (given, Path(given.name)))
             continue
@@ -84,7 +87,7 @@ def _in_folder(inputs: list[Path], output: Path, extension: str) -> Targets:
         if not there.images and not there.locked:
             raise ImageError(f"{given}: no images in this folder ({', '.join(sorted(EXTENSIONS))}).")
         problems += [locked_folder(folder) for folder in there.locked]
-        within = os.path.realpath(given) != results and Path(results).is_relative_to(os.path.realpath(given))
+        within = Path(results).is_relative_to(os.path.realpath(given))
         for path in there.images:
             if not (within and Path(os.path.realpath(path)).is_relative_to(results)):
                 insides.setdefault(os.path.realpath(path), (path, path.relative_to(given)))
@@ -124,7 +127,7 @@ def upscale_file(
     bits: int | None = None,
     quality: int | None = None,
     exif: bool = True,
-    provenance: Provenance | None = None,
+    model: Source | None = None,
     all_frames: bool = False,
     progress: bool = False,
     repairer: Upscaler | None = None,
@@ -139,7 +142,8 @@ def upscale_file(
         bits: 8 or 16 a channel; by default as many as the photo has, and 8 where the format has no more.
         quality: as for `Photo.save`.
         exif: as for `Photo.save`.
-        provenance: as for `Photo.save`.
+        model: what enlarges it by name, for a note in XMP that it was enlarged; by default there is none. A folder's or
+            file's name is noted without the path to it.
         all_frames: whether an animation, or a document of several pages, is upscaled whole, with 8 bits a channel, and
             not its first frame alone.
         progress: whether to show a bar over its tiles.
@@ -153,11 +157,12 @@ def upscale_file(
     """
     check_file(target)
     count = decode(str(path), count_frames, path) if all_frames else 1
-    photo = open_photo(path) if count == 1 or repairer else None
+    photo = open_photo(path) if count == 1 else decode(str(path), Photo.open, path) if repairer else None
     if photo:
         photo, upscaler = choose(photo, path, upscaler, repairer, halve=halve, frames=count)
-    if upscaler is repairer and provenance:
-        provenance = replace(provenance, model=str(parse(provenance.model)._replace(stage="camera")))
+    if model and upscaler is repairer:
+        model = model._replace(stage="camera")
+    provenance = Provenance(f"esrgan-animals {__version__}", model.name) if model else None
     with tqdm(unit="tile", leave=False, disable=not progress) as bar:
 
         def upscale(photo: Photo, bits: int) -> Photo:

@@ -19,7 +19,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from ..errors import WeightsError
 from ..images.bounded import read_image
-from ..images.reading import EXAMPLES, find_images
+from ..images.reading import EXAMPLES, search_folder
 from ..images.resize import SCALE, shrink
 from ..models.generator import Generator, ResidualDenseBlock
 
@@ -70,7 +70,7 @@ class _RoundedBlock(nn.Module):
 def read_examples() -> list[Tensor]:
     """The middle of each bundled photo, shrunk: RGB in 0..1, shape (1, 3, 64, 64)."""
     found = []
-    for path in find_images(EXAMPLES):
+    for path in search_folder(EXAMPLES).images:
         image = shrink(read_image(path), SCALE)
         left, top = (image.width - SIDE) // 2, (image.height - SIDE) // 2
         pixels = np.array(image.crop((left, top, left + SIDE, top + SIDE)))
@@ -92,7 +92,7 @@ def find_peaks(generator: Generator, photos: Iterable[Tensor]) -> list[Tensor]:
     ]
     for photo in photos:
         if not generator(photo).isfinite().all():
-            raise WeightsError("the network's output is not finite; its weights are damaged.")
+            raise WeightsError("the network's output is not finite; these are no weights to use.")
     for hook in hooks:
         hook.remove()
     return peaks

@@ -1,5 +1,6 @@
 """A generator as ONNX, for runtimes other than PyTorch."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def export_onnx(generator: Generator, path: Path) -> float:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise BackendError(f"ONNX needs the package {error.name}; pip install 'esrgan-animals[onnx]'.") from error
-    generator = generator.float().cpu().eval()
+    generator = deepcopy(generator).float().cpu().eval()
     sizes = {2: torch.export.Dim("height", min=1), 3: torch.export.Dim("width", min=1)}
     with replacing(path) as temporary:
         torch.onnx.export(
@@ -55,7 +56,7 @@ def export_onnx(generator: Generator, path: Path) -> float:
             (y,) = session.run(None, {"image": x.numpy()})
             if y.shape != (1, 3, SCALE * height, SCALE * width):
                 raise BackendError(f"{path}: onnxruntime makes {y.shape} of {tuple(x.shape)}; nothing is written.")
-            difference = max(difference, float(np.abs(y - expected).max()))
+            difference = float(np.maximum(difference, np.abs(y - expected).max()))  # NaN stays NaN
         if not difference <= TOLERANCE:
             raise BackendError(f"{path}: onnxruntime differs from PyTorch by {difference:.2g}; nothing is written.")
     return difference

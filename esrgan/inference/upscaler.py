@@ -116,7 +116,7 @@ class Upscaler:
 
     Raises:
         BackendError: `torch.compile` does not work on this machine.
-        ValueError: a tile is not larger than twice its overlap.
+        ValueError: the overlap is negative, or a tile not larger than twice its overlap.
     """
 
     def __init__(
@@ -131,10 +131,10 @@ class Upscaler:
         compiled: bool = False,
     ) -> None:
         overlap = best_overlap(generator) if overlap is None else overlap
-        if overlap < 0 or (tile is not None and tile <= 2 * overlap):
-            raise ValueError(
-                f"tile {tile}, overlap {overlap}: a tile must be larger than twice its overlap of 0 or more"
-            )
+        if overlap < 0:
+            raise ValueError(f"overlap {overlap}: must be 0 or more")
+        if tile is not None and tile <= 2 * overlap:
+            raise ValueError(f"tile {tile}: must be larger than twice the overlap of {overlap}")
         self.device = torch.device(device) if device else best_device()
         self.dtype = dtype or fastest_dtype(self.device)
         self.tile = tile or best_tile(generator, self.device, overlap)
@@ -227,7 +227,7 @@ class Upscaler:
         if not y.isfinite().all():
             y = self._forward(self.exact, x)
             if not y.isfinite().all():
-                raise WeightsError("the network's output is not finite; its weights are damaged.")
+                raise WeightsError("the network's output is not finite; these are no weights to use.")
         y = y.clamp_(0, 1)[0].permute(1, 2, 0)
         if bits == 8:
             return (y * 255).round().byte().cpu().numpy()

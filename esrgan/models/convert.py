@@ -14,6 +14,7 @@ from .generator import Generator
 from .source import exists, parse
 from .weights import ARCHIVE, describe, read_weights
 
+EXTENSIONS = (".pth", ".safetensors")
 # The first ESRGAN release numbered the layers of one nn.Sequential; its repository later named them.
 LATER_NAMES = {"trunk_conv": "conv_body", "upconv1": "conv_up1", "upconv2": "conv_up2", "HRconv": "conv_hr"}
 LATER_NAMES |= {"upconv3": "conv_up3"}
@@ -78,7 +79,7 @@ def read_checkpoint(path: Path) -> Generator:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: {'is a folder; give a file in it' if path.is_dir() else 'no such file'}.")
-    table = find_generator(read_weights(path) if path.suffix == ".safetensors" else read_pickle(path))
+    table = find_generator(read_weights(path) if path.suffix.lower() == ".safetensors" else read_pickle(path))
     if table is None:
         raise WeightsError(
             f"{path}: holds no table of tensors of this architecture; not an RRDBNet under any names that one is "
@@ -125,6 +126,7 @@ def load(name: str | Path) -> Generator:
     """
     source = parse(name)
     path = Path(source.place)
-    if source.stage is None and exists(path) and path.is_file():
+    is_file = path.is_file() if exists(path) else path.suffix.lower() in EXTENSIONS
+    if source.stage is None and is_file:
         return read_checkpoint(path)
     return Generator.from_pretrained(name)

@@ -30,7 +30,7 @@ from .layout import (
     weight_names,
 )
 from .source import exists, is_hub_id, parse
-from .weights import check_config, load_strictly, read_config, read_weights
+from .weights import check_config, load_strictly, read_config, read_weights, stored
 
 FIRST_LAYERS = ("conv_first.weight", "body.0.rdb1.conv1.weight")
 LARGEST = {"num_blocks": 100, "num_features": 4096, "growth_channels": 4096}
@@ -212,7 +212,7 @@ class Generator(nn.Module):
         """Write `config.json` and `model.safetensors`, both or neither.
 
         Weights are in half precision, 2 bytes each, rounded by less than 8-bit output can show. Biases, where it would
-        show in networks of large values, stay in float32.
+        show in networks of large values, stay in float32, as do weights beyond half precision's range.
 
         Args:
             folder: where to; made if it is not there.
@@ -225,10 +225,7 @@ class Generator(nn.Module):
         models = {name: model for name, model in given.items() if model}
         with ExitStack() as stack:
             for name, model in models.items():
-                state = {
-                    key: tensor.detach().to("cpu", torch.float16 if tensor.ndim > 1 else torch.float32).contiguous()
-                    for key, tensor in model.state_dict().items()
-                }
+                state = {key: stored(tensor) for key, tensor in model.state_dict().items()}
                 # `save_file` would leave a file that its owner alone may read.
                 stack.enter_context(replacing(folder / name)).write_bytes(save(state, metadata={"format": "pt"}))
             config = stack.enter_context(replacing(folder / CONFIG_NAME))

@@ -32,6 +32,12 @@ class Source(NamedTuple):
         revision = f"@{self.revision}" if self.revision else ""
         return f"{self.place}{revision}" + ("" if self.stage is None else f":{self.stage}")
 
+    @property
+    def name(self) -> str:
+        """It as it may be published: of a path, which may tell who works where, the last part alone."""
+        place = Path(self.place).resolve().name if exists(self.place) else self.place
+        return readable(str(self._replace(place=place)))
+
 
 def parse(name: str | Path) -> Source:
     """Take a model's name apart. A path that exists is taken as it is, whatever signs are in it.

@@ -105,8 +105,8 @@ def load_strictly(model: Model, state: Mapping[str, Tensor], path: Path) -> Mode
         The network, in evaluation mode.
 
     Raises:
-        WeightsError: keys are missing, unexpected, of another shape or of other numbers; the message names the first of
-            each.
+        WeightsError: keys are missing, unexpected, of another shape, of other numbers or not finite; the message
+            names the first of each.
     """
     expected = model.state_dict()
     shared = expected.keys() & state.keys()
@@ -133,8 +133,16 @@ def load_strictly(model: Model, state: Mapping[str, Tensor], path: Path) -> Mode
         key: tensor.to("cpu", torch.float32, copy=True, memory_format=torch.contiguous_format)
         for key, tensor in state.items()
     }
+    if damaged := [key for key, tensor in copies.items() if not tensor.isfinite().all()]:
+        raise WeightsError(f"{path}: damaged, as {shorten(damaged[0])} holds what is no finite number.")
     model.load_state_dict(copies, assign=True)
     return model.eval()
+
+
+def stored(tensor: Tensor) -> Tensor:
+    """A copy as files hold it, of the precision that `Generator.save_pretrained` names."""
+    half = tensor.detach().to("cpu", torch.float16 if tensor.ndim > 1 else torch.float32).contiguous()
+    return half if half.isfinite().all() else tensor.detach().to("cpu", torch.float32).contiguous()
 
 
 def _is_plain(tensor: Tensor) -> bool:

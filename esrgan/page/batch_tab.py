@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ..evaluation.plots import draw_differences
-from ..evaluation.study import Evaluation, Scores
+from ..evaluation.study import LEAST_PHOTOS, Evaluation, Scores
 from ..images.reading import EXAMPLES, MAX_PIXELS, find_images, write_image
 from .controls import QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import failure, refusing
@@ -17,7 +17,7 @@ from .jobs import Step, Studio
 from .limits import MAX_MEGABYTES
 from .listeners import heard
 from .uploads import make_folder
-from .wording import INTERVAL, LEAST_PHOTOS, NUMBERS, explained, tell_batch, tell_progress
+from .wording import INTERVAL, NUMBERS, explained, tell_batch, tell_progress
 from .zero_gpu import on_gpu
 
 MOST_PHOTOS = 50

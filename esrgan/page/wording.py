@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..evaluation.maps import DOUBT_END, ERROR_END, colour_scale
 from ..evaluation.metrics import METRICS
-from ..evaluation.study import Evaluation, finite
+from ..evaluation.study import LEAST_PHOTOS, Evaluation, finite
 from .blind import MODELS, SCORED, BlindTest, by_chance
 from .jobs import Figures, Step, error_name
 from .limits import spell_seconds
@@ -13,7 +13,6 @@ from .limits import spell_seconds
 WORKING = "## Working on it …"
 SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
 SCALE = f'<span class="scale" style="background: {colour_scale()}"></span>'
-LEAST_PHOTOS = 6  # for an interval that means something
 VISIBLE = {"psnr_y": 0.1, "lpips": 0.01}  # differences below are not seen
 NO_ORIGINAL = "nobody has a larger original."
 AGREEMENTS = {40.0: "look the same", 32.0: "differ in fine detail only", -math.inf: "differ visibly"}
