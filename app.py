@@ -217,8 +217,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=os.environ.get("GRADIO_MCP_SERVER", "").lower() in ("1", "true"),
         help="lend the page's endpoints to AI assistants as MCP tools; or set GRADIO_MCP_SERVER=1",
     )
-    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+        help="to listen on; 0.0.0.0 lets other machines in (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"), help="default: %(default)s"
+    )
     options = parser.parse_args(arguments)
     if options.mcp and not find_spec("mcp"):
         raise EsrganError("--mcp: the package for it is not installed; pip install 'gradio[mcp]'.")

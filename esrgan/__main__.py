@@ -1,13 +1,13 @@
 """Upscale photos, measure generators, publish them, and bring them into other formats, from the command line.
 
-python -m esrgan upscale photo.jpg folder/ -o upscaled/ --model dogs
+esrgan upscale photo.jpg folder/ -o upscaled/ --model dogs
 accelerate launch -m esrgan upscale folder/ -o upscaled/
-python -m esrgan evaluate --data photos/ --models mixed dogs
-python -m esrgan study --mixed mixed/ --dogs dogs/ --test dogs=other_dogs/ --seeds 3 --output study/
-python -m esrgan convert RealESRGAN_x4plus.pth x4plus/
-python -m esrgan export --onnx dogs.onnx --model dogs
-python -m esrgan publish runs/mine --repo me/esrgan-x4-dogs
-python -m esrgan deploy-space me/animal-esrgan --mixed me/esrgan-x4-mixed --dogs me/esrgan-x4-dogs
+esrgan evaluate --data photos/ --models mixed dogs
+esrgan study --mixed mixed/ --dogs dogs/ --test dogs=other_dogs/ --test others=others/ --output study/
+esrgan convert RealESRGAN_x4plus.pth x4plus/
+esrgan export --onnx dogs.onnx --model dogs
+esrgan publish runs/mine --repo me/esrgan-x4-dogs
+esrgan deploy-space me/animal-esrgan --mixed me/esrgan-x4-mixed --dogs me/esrgan-x4-dogs
 """
 
 import argparse
@@ -25,7 +25,7 @@ logger = logging.getLogger("esrgan")
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command and its options."""
     parser = argparse.ArgumentParser(
-        "python -m esrgan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "esrgan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (upscale, evaluate, study, convert, export, publish, deploy_space):

@@ -172,7 +172,7 @@ def test_without_the_packages_onnx_is_one_sentence(tmp_path, caplog, monkeypatch
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     Generator(1, 8, 4).save_pretrained(tmp_path / "model")
     assert main(["export", "--onnx", str(tmp_path / "x.onnx"), "--model", str(tmp_path / "model")]) == 1
-    assert caplog.messages[-1] == "ONNX needs the package onnxruntime; pip install 'esrgan-animals[onnx]'."
+    assert caplog.messages[-1] == "ONNX needs the package onnxruntime; pip install onnx onnxruntime onnxscript."
 
 
 class Evil:

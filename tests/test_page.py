@@ -293,7 +293,7 @@ def test_what_is_guessed_is_shown_once_it_is_asked_for(
     ask.wait_for()
     assert "Doubt" not in visitor.tab.locator(".choices button").all_inner_texts()
     ask.click()
-    visitor.tab.get_by_text("What is bright is invented").wait_for()
+    visitor.tab.get_by_text("What is bright is most likely invented").wait_for()
     visitor.tab.locator(".pane img[src$='-doubt.png']").wait_for()
     assert visitor.tab.locator(".pane").all_inner_texts() == ["Bicubic", "Doubt"]
     small = read_image(photo) if title == "Upscale" else shrink(read_truth(photo), 4)
@@ -307,10 +307,10 @@ def test_what_is_guessed_is_shown_once_it_is_asked_for(
         table.filter(has_text=f"With detail at {detail}:").wait_for()
         assert "Doubt" in visitor.tab.locator(".choices button").all_inner_texts()
         assert np.array_equal(visitor.pictures("doubt")[0], expected)
-        assert visitor.tab.get_by_text("What is bright is invented").is_visible()
+        assert visitor.tab.get_by_text("What is bright is most likely invented").is_visible()
     if title == "Compare":  # shrunk otherwise it is another small photo
         visitor.tab.get_by_label("As a camera does").check()
-        visitor.tab.get_by_text("What is bright is invented").wait_for(state="hidden")
+        visitor.tab.get_by_text("What is bright is most likely invented").wait_for(state="hidden")
         visitor.tab.locator(".choices button").filter(has_text="Doubt").wait_for(state="detached")
 
 

@@ -44,7 +44,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument(
         "--halve",
         action="store_true",
-        help="first halve photos, not animations, that were enlarged before: whose pixels hold half of what they could",
+        help="first halve photos, not animations, that were enlarged before, as their spectrum shows",
     )
     parser.add_argument("--format", choices=EXTENSIONS, help="of the files in the output folder (default: png)")
     parser.add_argument("--quality", type=per_cent, metavar="1..100", help="of jpeg (default: 95) and lossy webp")
@@ -68,7 +68,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "--ensemble",
         action="store_true",
         help="average over 8 ways to turn and mirror a photo; 8 times as long, and it undoes the crispness of "
-        "adversarial weights (LPIPS .147 to .225 in a trial)",
+        "adversarial weights",
     )
     parser.add_argument("--tile", type=int, help="largest side of a tile, pixels (default: as memory allows)")
     parser.add_argument(

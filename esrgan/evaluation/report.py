@@ -7,7 +7,6 @@ photos of dogs that were shrunk as a camera does, and cleanly, `recipes.json` an
 options change in a training from the L1 stage, and from the finished weights.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,10 @@ def differences_table(study: Study, stages: Sequence[str] = (EXACT, CRISP)) -> s
         row = [METRICS[metric].label]
         for difference in chosen:
             wins = difference[metric].get("wins")
-            row += [*spell_difference(difference[metric], metric), "" if wins is None else f"{wins} of {count(study)}"]
+            row += [
+                *spell_difference(difference[metric], metric),
+                "not kept" if wins is None else f"{wins} of {count(study)}",
+            ]
         rows.append(row)
     return table(head, rows)
 
@@ -141,13 +143,23 @@ def spell_difference(difference: dict[str, float], metric: str) -> tuple[str, st
     return mean, f"{low} to {high}"
 
 
-def lead(difference: dict[str, float], metric: str) -> str:
-    """Where the second of two stands to the first, in words; "level" where the interval holds zero."""
+def side(difference: dict[str, float], metric: str) -> str | None:
+    """Whether the second of two is `ahead` or `behind`; None where the interval holds zero."""
     if difference["low"] <= 0 <= difference["high"]:
-        return "level"
-    ahead = (difference["mean"] < 0) == (METRICS[metric].best is min)
+        return None
+    return "ahead" if (difference["mean"] < 0) == (METRICS[metric].best is min) else "behind"
+
+
+def amount(difference: dict[str, float], metric: str) -> str:
+    """By how much two differ."""
     unit = " dB" if "dB" in METRICS[metric].label else ""
-    return f"{'ahead' if ahead else 'behind'} by {METRICS[metric].spell(abs(difference['mean']))}{unit}"
+    return f"by {METRICS[metric].spell(abs(difference['mean']))}{unit}"
+
+
+def lead(difference: dict[str, float], metric: str) -> str:
+    """Where the second of two stands to the first, in words."""
+    where = side(difference, metric)
+    return f"{where} {amount(difference, metric)}" if where else "neither clearly ahead nor behind"
 
 
 def leads(differences: dict[str, dict[str, float]]) -> str:
@@ -158,7 +170,7 @@ def leads(differences: dict[str, dict[str, float]]) -> str:
 def plain_answer(study: Study) -> str:
     """Does the specialist do better on dogs, in a few words, from what `esrgan study` writes."""
     differences = study[CRISP]["answers"]["dogs minus mixed, on dogs"]
-    found = {lead(differences[metric], metric).split()[0] for metric in ("psnr_y", "lpips")} - {"level"}
+    found = {where for metric in ("psnr_y", "lpips") if (where := side(differences[metric], metric))}
     words = {
         "": "no difference was found",
         "ahead": "yes",
@@ -177,8 +189,11 @@ def answer_over_seeds(study: Study) -> str:
         for name, kind in KINDS.items()
     ]
     more = answers["gain of dogs on dogs minus its gain on others"]
-    in_words = {"ahead": "more", "behind": "less", "level": "undecided"}
-    gains = [re.sub(r"^\w+", lambda word: in_words[word[0]], lead(more[m], m)) for m in ("psnr_y", "lpips")]
+    in_words = {"ahead": "more", "behind": "less"}
+    gains = [
+        f"{in_words[where]} {amount(more[metric], metric)}" if (where := side(more[metric], metric)) else "undecided"
+        for metric in ("psnr_y", "lpips")
+    ]
     return (
         f"Over {len(stage['seeds'])} trainings of each, the specialist is {', and '.join(parts)} (adversarial stage). "
         f"Whether it gains more on dogs than on others: {gains[0]} in PSNR-Y, {gains[1]} in LPIPS."

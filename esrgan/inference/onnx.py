@@ -32,7 +32,7 @@ def export_onnx(generator: Generator, path: Path) -> float:
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise BackendError(f"ONNX needs the package {error.name}; pip install 'esrgan-animals[onnx]'.") from error
+        raise BackendError(f"ONNX needs the package {error.name}; pip install onnx onnxruntime onnxscript.") from error
     generator = deepcopy(generator).float().cpu().eval()
     sizes = {2: torch.export.Dim("height", min=1), 3: torch.export.Dim("width", min=1)}
     with replacing(path) as temporary:

@@ -47,7 +47,7 @@ class CompiledGenerator(nn.Module):
         try:
             import openvino
         except ImportError as error:
-            raise BackendError("OpenVINO is not installed; pip install 'esrgan-animals[openvino]'.") from error
+            raise BackendError("OpenVINO is not installed; pip install openvino.") from error
         self.generator = generator
         example = torch.zeros(1, 3, 8, 8)
         traced = torch.jit.trace(generator, example, check_trace=False)

@@ -110,7 +110,7 @@ class Upscaler:
         overlap: pixels at a tile's inner edges that are computed for context only and cut off; by default 16, and 80 of
             a network of more than 8 blocks.
         ensemble: whether to average over the 8 ways to turn and mirror a photo (EDSR, arXiv:1707.02921, section 3.4),
-            which takes 8 times as long and undoes the crispness of adversarial weights (LPIPS .147 to .225 in a trial).
+            which takes 8 times as long and undoes the crispness of adversarial weights.
         compiled: whether `torch.compile` joins its operations, once for tiles of every size, which takes a minute. It
             is for 8-bit results of many photos on a GPU; a CPU becomes slower by it.
 

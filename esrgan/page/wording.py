@@ -55,7 +55,8 @@ MAPS = explained(
     "same for every photo.",
 )
 DOUBT = explained(
-    f"*Doubt*: the models agree {SCALE} they do not. **What is bright is invented**: do not identify an animal by it.",
+    f"*Doubt*: the models agree {SCALE} they do not. **What is bright is most likely invented**: do not identify an "
+    "animal by it.",
     f"""Mixed and Dogs are asked at detail 0 and at detail 1. The brightest colour stands for four results whose
 brightness differs by {DOUBT_END} of 255 levels or more (standard deviation). What is dark may be wrong too, where all
 of them make the same mistake.""",

@@ -144,7 +144,7 @@ def add_argument(group: "argparse._ArgumentGroup", field: "dataclasses.Field[Any
         default=default,
         required=field.default is NEEDED,
         choices=field.metadata["choices"],
-        metavar=None if field.metadata["choices"] else field.metadata.get("metavar") or METAVARS[kind],
+        metavar="|".join(field.metadata["choices"] or ()) or field.metadata.get("metavar") or METAVARS[kind],
         help=told.replace("%", "%%"),
     )
 
