@@ -15,7 +15,7 @@ from esrgan.__main__ import parse as parse_command
 
 CARDS = sorted((ROOT / "esrgan" / "pretrained").glob("*/README.md"))
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *CARDS]
-MOST_WORDS = 900
+MOST_WORDS = 840  # tables apart
 COMMANDS = ("upscale", "evaluate", "publish", "deploy-space", "convert", "export", "study")
 
 HF, ACCELERATE = (Path(sys.executable).with_name(name) for name in ("hf", "accelerate"))
@@ -28,7 +28,8 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= MOST_WORDS
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(" ".join(line for line in lines if not line.startswith("|")).split()) <= MOST_WORDS
 
 
 @each_text
