@@ -26,8 +26,6 @@ def keepsake(folder: Path) -> Path:
         (["upscale", str(EXAMPLES / "cat_chelsea.png"), "-o", "out"], "out/cat_chelsea.png"),
         (["evaluate", "--data", str(EXAMPLES), "--output", "out"], "out/table.md"),
         (["evaluate", "--data", str(EXAMPLES), "--output", "out"], "out/plate.png"),
-        (["convert", "none.pth", "out"], "out/model.safetensors"),
-        (["convert", "none.pth", "out"], "out/config.json"),
     ],
 )
 def test_a_folder_in_the_place_of_a_file_stays_and_nothing_is_computed(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import EXAMPLES
 from PIL import Image
 
@@ -192,6 +193,7 @@ def test_a_folder_of_forty_odd_files_and_its_report(
 
 @pytest.fixture
 def model_with_camera(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
     clean, camera = Generator(1, 4, 2), Generator(1, 4, 2)
     clean.save_pretrained(tmp_path / "staged", camera=camera)
     return tmp_path / "staged"

@@ -1,7 +1,6 @@
 """A visit to the page in a real browser: one photo for all tabs, addresses, and what a reload keeps."""
 
 import base64
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,19 +162,38 @@ def test_the_page_has_an_icon_and_a_description_and_its_endpoints_answers_have_n
     assert not [name for name in names if name.startswith("value_")]
 
 
+# In the page, as what they wait for may be over before a test has asked.
+STOP_AT = """(tab, words) => new Promise(done => {
+    const stop = [...tab.querySelectorAll("button")].find(button => button.textContent.trim() === "Stop");
+    const look = () => {
+        if (!new RegExp(words).test(tab.innerText)) return;
+        observer.disconnect();
+        stop.click();
+        done();
+    };
+    const observer = new MutationObserver(look);
+    observer.observe(tab, {subtree: true, childList: true, characterData: true});
+    look();
+})"""
+WATCH = """button => void (window.disabled = new Promise(done => {
+    const observer = new MutationObserver(() => button.disabled && done());
+    observer.observe(button, {attributes: true});
+}).then(() => true))"""
+
+
 def test_each_result_is_saved_once_it_is_ready_and_stays_when_the_next_is_stopped(
     visitor: Visitor, large: Path, tmp_path: Path
 ) -> None:
     visitor.page.get_by_role("tab", name="Upscale").click()
     visitor.upload(large)
-    visitor.tab.get_by_text(re.compile(r"Dogs: \w+ (of|tile)")).wait_for()
-    visitor.tab.get_by_role("button", name="Stop").click()
+    visitor.tab.evaluate(STOP_AT, r"Dogs: \w+ (of|tile)")
     visitor.verdict("Stopped")
     visitor.tab.locator(".choices button").nth(2).wait_for(state="detached")
     assert visitor.tab.locator(".choices button").all_inner_texts() == ["Bicubic", "Mixed"]
-    visitor.tab.get_by_label("JPEG").click()
     button = visitor.tab.get_by_role("button", name="Save mixed")
-    visitor.page.wait_for_function("button => button.disabled", arg=button.element_handle())
+    button.evaluate(WATCH)
+    visitor.tab.get_by_label("JPEG").click()
+    visitor.page.evaluate("disabled")
     with visitor.page.expect_download() as download:
         button.click()
     assert download.value.suggested_filename == "large-mixed-x4-detail0.75.jpg"
