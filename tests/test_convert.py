@@ -63,6 +63,15 @@ def test_convert_writes_a_folder_that_from_pretrained_takes(rename, suffix, tmp_
     assert torch.equal(Generator.from_pretrained(tmp_path / "folder")(x), generator(x))
 
 
+def test_convert_leaves_a_model_that_is_there_as_it_is(tmp_path, caplog) -> None:
+    model = Generator(1, 8, 4)
+    model.save_pretrained(tmp_path / "model", psnr=model, camera=model)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    assert main(["convert", str(tmp_path / "model" / "model.psnr.safetensors"), str(tmp_path / "model")]) == 1
+    assert caplog.messages[-1] == f"{tmp_path / 'model'}: is there already; give a new folder."
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+
+
 @pytest.mark.parametrize("prefix", ["", "module.", "netG.", "generator.", "_orig_mod.", "module._orig_mod.", "model."])
 @pytest.mark.parametrize(
     "wrappers", [[], ["state_dict"], ["model"], ["net"], ["model_state_dict"], ["params-ema"], ["model", "params_ema"]]

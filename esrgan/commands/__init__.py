@@ -1,6 +1,7 @@
 """The commands, one a module: `add` is quick, `run` imports what it takes to do the work."""
 
 import argparse
+import math
 import re
 from typing import Any
 
@@ -31,15 +32,9 @@ def is_model_name(name: str) -> bool:
     return bool(re.fullmatch("[a-z][a-z0-9]*", name)) and name not in RESERVED
 
 
-def at_least_one(text: str) -> int:
-    """A whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
-    return int(text)
-
-
-def per_cent(text: str) -> int:
-    """A whole number from 1 to 100."""
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 to 100")
+def at_least_one(text: str, most: float = math.inf) -> int:
+    """A whole number from 1 on, or to `most`."""
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        end = "on" if most == math.inf else f"to {most}"
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 {end}")
     return int(text)

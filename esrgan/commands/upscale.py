@@ -4,12 +4,13 @@ import argparse
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EsrganError, WeightsError
 from ..models.source import MODEL, Source, parse, parse_stage
-from . import per_cent
+from . import at_least_one
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,9 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         help="first halve photos, not animations, that were enlarged before, as their spectrum shows",
     )
     parser.add_argument("--format", choices=EXTENSIONS, help="of the files in the output folder (default: png)")
-    parser.add_argument("--quality", type=per_cent, metavar="1..100", help="of jpeg (default: 95) and lossy webp")
+    parser.add_argument(
+        "--quality", type=partial(at_least_one, most=100), metavar="1..100", help="of jpeg (default: 95) and lossy webp"
+    )
     parser.add_argument(
         "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png and tiff"
     )

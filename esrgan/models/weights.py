@@ -140,9 +140,10 @@ def load_strictly(model: Model, state: Mapping[str, Tensor], path: Path) -> Mode
 
 
 def stored(tensor: Tensor) -> Tensor:
-    """A copy as files hold it, of the precision that `Generator.save_pretrained` names."""
-    half = tensor.detach().to("cpu", torch.float16 if tensor.ndim > 1 else torch.float32).contiguous()
-    return half if half.isfinite().all() else tensor.detach().to("cpu", torch.float32).contiguous()
+    """What files hold of a tensor, in the precision that `Generator.save_pretrained` names."""
+    exact = tensor.detach().to("cpu", torch.float32).contiguous()
+    half = exact.half()
+    return half if exact.ndim > 1 and half.isfinite().all() else exact
 
 
 def _is_plain(tensor: Tensor) -> bool:
