@@ -262,8 +262,8 @@ def main(arguments: list[str] | None = None) -> int:
             js=SCRIPT.read_text(encoding="utf-8"),
             prevent_thread_lock=True,
         )
-    except OSError:
-        logger.error("%s:%d cannot be served on; choose another with --port.", options.host, options.port)
+    except (OSError, OverflowError):
+        logger.error("%s:%d cannot be served on; choose another --host or --port.", options.host, options.port)
         return 1
     stop = Event()
     Thread(target=keep_clean, args=[page, folder, KEPT_SECONDS, stop], daemon=True).start()

@@ -376,8 +376,17 @@ def test_a_port_in_use_is_one_sentence_and_status_1(
         port = other.getsockname()[1]
         assert app.main(["--port", str(port), *sources]) == 1
     assert [record.getMessage() for record in caplog.records if record.name == "esrgan"] == [
-        f"127.0.0.1:{port} cannot be served on; choose another with --port."
+        f"127.0.0.1:{port} cannot be served on; choose another --host or --port."
     ]
+
+
+def test_a_port_that_no_machine_has_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    sources = (f"--{name}={path}" for name, path in tiny_models(tmp_path).items())
+    assert app.main(["--port", "70000", *sources]) == 1
+    assert "127.0.0.1:70000 cannot be served on; choose another" in caplog.text
 
 
 def test_photos_and_results_are_deleted_in_time_and_examples_are_kept(

@@ -54,6 +54,8 @@ def test_answers_are_counted_by_the_model_that_lay_on_that_side() -> None:
     assert told.startswith("## You preferred Dogs in 3 of 3 rounds\n")
     assert "with **PSNR-Y** in 2 of 3 and with **LPIPS** in 0 of 2 rounds" in told
     assert "in 25 % of such tests, so this proves nothing yet" in told
+    equal = BlindTest(5, (scored((30, 0.2), (30, 0.2)),) * 3, ("mixed", "dogs", "dogs"))
+    assert "\nTossing a coin" in tell_blind(equal, choices)  # where there is nothing to agree with
     assert captions(test, choices)[0] == [
         "Mixed\nPSNR-Y 30.00\nLPIPS 0.200 ✓",
         "The photo",

@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -123,8 +124,25 @@ def test_the_space_goes_with_the_result() -> None:
 
 @pytest.mark.parametrize("code", [(BT2020, 16), (BT2020, 18), (2, SRGB_CURVE), (1, SRGB_CURVE, 6), (1, 13, 0, 0)])
 def test_hdr_and_video_are_a_sentence(code: tuple[int, ...]) -> None:
-    with pytest.raises(ImageError, match=r"^photo\.png: its colours are HDR or video \(cICP .*\); save it as sRGB\.$"):
+    with pytest.raises(
+        ImageError, match=r"^photo\.png: its colours are HDR or video \(code points .*\); save it as sRGB\.$"
+    ):
         seen(png((200, 60, 40), cicp(*code)))
+
+
+def heic(colour: tuple[int, ...], primaries: int, transfer: int, **options: object) -> bytes:
+    pillow_heif.register_heif_opener()
+    named = {"color_primaries": primaries, "transfer_characteristics": transfer, "matrix_coefficients": 1}
+    return encode(Image.new("RGB", (64, 64), colour), "HEIF", quality=100, **named, **options)
+
+
+def test_a_heic_that_names_its_space_by_code_points_alone_is_believed() -> None:
+    for colour, expected in (((186, 70, 49), (202, 59, 38)), ((81, 158, 98), (43, 160, 91))):  # as of PNG above
+        assert np.abs(np.subtract(seen(heic(colour, P3, SRGB_CURVE)), expected)).max() <= 3
+        for srgb in (heic(colour, 1, SRGB_CURVE), heic(colour, 2, 2), heic(colour, P3, 13, icc_profile=srgb_profile())):
+            assert np.abs(np.subtract(seen(srgb), colour)).max() <= 2
+    with pytest.raises(ImageError, match=r"^photo\.png: its colours are HDR or video \(code points \(9, 16\)\)"):
+        seen(heic((200, 60, 40), BT2020, 16))
 
 
 @settings(max_examples=50, deadline=None)

@@ -164,7 +164,8 @@ class Web(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", place)
         else:
-            self.send_response(200 if self.path in ("/dog%20one.jpg", "/endless") else 404)
+            found = self.path in ("/dog%20one.jpg", "/endless") or self.path.startswith("/named/")
+            self.send_response(200 if found else 404)
         self.end_headers()
         if self.path == "/dog%20one.jpg":
             self.wfile.write((BUNDLED / "dog.jpg").read_bytes())
@@ -185,6 +186,7 @@ def test_a_web_address_is_fetched_within_the_limits_of_an_upload(
         return "127.0.0.1" if host == "photos.example" else await checked(host)
 
     monkeypatch.setattr(fetching, "async_validate_url", public)
+    monkeypatch.setattr(fetching, "is_public", lambda machine: machine == "127.0.0.1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
     Thread(target=server.serve_forever, daemon=True).start()
     web = f"http://photos.example:{server.server_port}"
@@ -192,10 +194,32 @@ def test_a_web_address_is_fetched_within_the_limits_of_an_upload(
     assert path.name == "dog one.jpg"
     assert path.read_bytes() == (BUNDLED / "dog.jpg").read_bytes()
     assert let_in(str(path)) == path
+    for sent, kept in ((f"{'%E7%8C%AB' * 100}.jpg", f"{'猫' * 65}.jpg"), ("a%00b.jpg", "ab.jpg"), ("...png", "png")):
+        assert asyncio.run(fetching.fetch(f"{web}/named/{sent}")).name == kept
     for name, told in (("endless", "has more than 30 MB"), ("nothing", "cannot be"), ("inside", "cannot be")):
         with pytest.raises(gr.Error, match=f"{web}/{name}: {told}"):
             asyncio.run(fetching.fetch(f"{web}/{name}"))
     server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("machine", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        ("10.0.0.1", False),
+        ("100.100.100.200", False),  # shared within a provider's network
+        ("169.254.169.254", False),
+        ("::1", False),
+        ("fec0::1", False),
+        ("::ffff:8.8.8.8", False),
+        ("64:ff9b::7f00:1", False),  # this and the next two lead to 127.0.0.1
+        ("2002:7f00:1::", False),
+        ("2001:0:7f00:1::80ff:fffe", False),
+    ],
+)
+def test_machines_of_the_public_are_told_from_all_others(machine: str, public: bool) -> None:
+    assert fetching.is_public(machine) == public
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from PIL import Image
 
 from esrgan.errors import ImageError
 from esrgan.images.bounded import read_image
+from esrgan.images.photo import Photo
 from esrgan.images.reading import EXTENSIONS, find_images, write_image
 from esrgan.images.resize import crop_to_multiple, enlarge, shrink
 
@@ -86,6 +87,19 @@ def test_grey_with_alpha_lies_over_white() -> None:
     image = Image.new("LA", (2, 1))
     image.putdata([(40, 255), (40, 0)])
     assert colours(read_image(encode(image, "PNG"))) == [(40,) * 3, (255,) * 3]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("clear", [0, 1])
+def test_the_transparent_grey_of_a_png_is_so_at_every_depth(depth: int, clear: int) -> None:
+    shades = (0, 2**depth - 1)
+    row = int("".join(format(shade, f"0{depth}b") for shade in shades * 4), 2).to_bytes(depth, "big")
+    content = png(8, 2, depth, 0, b"\0" + row + b"\0" + row)
+    key = struct.pack(">H", shades[clear])
+    chunk = struct.pack(">I", 2) + b"tRNS" + key + struct.pack(">I", zlib.crc32(b"tRNS" + key))
+    alpha = Photo.open(content[:33] + chunk + content[33:]).alpha
+    assert alpha is not None
+    assert alpha.tolist() == [[0 if i % 2 == clear else 255 for i in range(8)]] * 2
 
 
 def test_a_palette_becomes_its_colours_and_its_transparent_entry_white() -> None:

@@ -4,12 +4,13 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from esrgan.page.keepsakes import PAUSE, Told, around, captions, draw_card, film, make_page
+from esrgan.page.keepsakes import PAUSE, Told, around, captions, draw_card, film, make, make_page
 
 COMPARED = {"mixed": {"psnr_y": 30.0, "lpips": 0.2}, "dogs": {"psnr_y": None, "lpips": 0.0}}
 LABELS = {"original": "Original", "bicubic": "Bicubic", "dogs": "Dogs"}
@@ -71,3 +72,16 @@ def test_the_page_has_its_pictures_inside_and_a_part_of_large_ones(
     assert "<title>Dogs &lt; Mixed</title>" in html
     assert ("part of pictures of 4000 x 1000" in html) == (size != shown)
     assert not re.search(r"https?://", html)
+
+
+def test_who_looks_at_another_part_of_the_same_result_gets_a_card_of_his_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    names = {"small": (20, 10), "original": (80, 40), "bicubic": (80, 40), "dogs": (80, 40)}
+    paths = {name: str(tmp_path / f"cat-{name}.png") for name in names}
+    for seed, (name, size) in enumerate(names.items()):
+        Image.effect_noise(size, 20 * (seed + 1)).save(paths[name])
+    cards = [make("card", paths, ["bicubic", "dogs"], box, TOLD) for box in ((0, 0, 16, 16), (40, 16, 56, 32))]
+    assert {card.name for card in cards} == {"cat-card.png"}
+    assert len({card.read_bytes() for card in cards}) == 2

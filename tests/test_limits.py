@@ -9,13 +9,15 @@ from app_server import tiny_models
 from conftest import EXAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from esrgan import Generator, ImageError
+from esrgan.images.exif import from_bytes
 from esrgan.images.photo import Photo
 from esrgan.page.jobs import Step, Studio
 from esrgan.page.limits import PROMPT_PIXELS, Limits, choose_part, fitting, middle, read_part, seen_part
 from esrgan.page.models import Model
+from esrgan.page.results import Result
 
 SIDES = st.integers(1, 10_000)
 
@@ -61,6 +63,14 @@ def test_the_limit_follows_the_machine_and_never_falls_below_4_megapixels_to_com
     assert limits.prompt > 1_000_000 or limits.most == limits.prompt  # the memory decides
 
 
+def test_no_result_is_larger_than_what_pillow_opens_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits()
+    limits.learn(10_000_000, 1)
+    monkeypatch.setattr("esrgan.page.limits.free_memory", lambda _: 2**50)
+    assert limits.most == 10_000_000
+    assert 16 * limits.most < 2 * Image.MAX_IMAGE_PIXELS
+
+
 @pytest.mark.parametrize(
     "part", ["1, 2, 3", "a", "0, 0, 0, 5", "5, 0, 4, 5", "0, 0, 101, 5", "-1, 0, 5, 5", "1.5, 0, 5, 5"]
 )
@@ -98,6 +108,7 @@ def test_a_phones_photo_is_made_smaller_to_compare_and_cut_to_upscale(
     enlarged_before, note = upscaled.notes
     assert "enlarged before" in enlarged_before
     assert "the part 542, 407, 657, 493 of your photo of 1200 x 900 pixels" in note
+    assert studio.upscaled_pixels(file, 0, "0, 0, 60, 40") == 60 * 40
     part = last(studio.upscale(file, 0, "0, 0, 60, 40"))
     assert part.source.size == (60, 40)
     with Image.open(file) as image:
@@ -105,18 +116,34 @@ def test_a_phones_photo_is_made_smaller_to_compare_and_cut_to_upscale(
     assert part.results["dogs"].size == (240, 160)
 
 
+def test_a_part_of_a_photo_on_its_side_counts_as_it_is_shown(studio: Studio, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (400, 300)).save(tmp_path / "turned.jpg", exif=exif)
+    assert studio.upscaled_pixels(tmp_path / "turned.jpg", 0, "0, 200, 300, 400") == 300 * 200
+    assert last(studio.upscale(tmp_path / "turned.jpg", 0, "0, 200, 300, 400")).source.size == (300, 200)
+
+
 def test_transparency_and_16_bits_are_told_of_and_kept_in_what_is_saved(studio: Studio, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 65536, (32, 40, 3), np.uint16)
     alpha = np.zeros((32, 40), np.uint16)
     alpha[:, 20:] = 65535
-    Photo(pixels, alpha).save(tmp_path / "deep.png")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Camera"
+    told = from_bytes(exif.tobytes())
+    Photo(pixels, alpha, exif=told).save(tmp_path / "deep.png")
     step = last(studio.upscale(tmp_path / "deep.png", 0))
     assert any("transparent" in note for note in step.notes)
     assert any("16 bits" in note for note in step.notes)
     kept = step.exact["dogs"]
     assert (kept.bits, kept.alpha.shape, kept.colour.shape) == (16, (128, 160), (128, 160, 3))
     assert kept.alpha[:, :64].max() == 0
+    file = Path(Result().add(step, tmp_path, "photo").files["dogs"])
+    saved = Photo.open(file)
+    assert (saved.bits, saved.alpha.tolist()) == (16, kept.alpha.tolist())
+    assert Photo.open(tmp_path / "deep.png").exif.main
+    assert not saved.exif.main  # nor what else of the photo nobody has asked to be passed on
     assert np.asarray(step.results["dogs"])[:, :64].min() == 255  # over white
     Image.fromarray((pixels >> 8).astype(np.uint8)).save(tmp_path / "plain.png")
     plain = last(studio.upscale(tmp_path / "plain.png", 0))
@@ -134,3 +161,11 @@ def test_a_closer_look_shows_what_the_whole_will(blocks: int, tmp_path: Path) ->
     peeked = Studio({"dogs": model}).peek(small, box, 0)["dogs"]
     whole = model.at(0)(small).crop(box)
     assert np.abs(np.asarray(peeked).astype(int) - np.asarray(whole)).max() <= 1
+
+
+def test_pictures_of_the_same_pixels_in_another_shape_are_another_photo(tmp_path: Path) -> None:
+    abouts = set()
+    for name, size in (("wide", (80, 40)), ("tall", (40, 80))):
+        Image.new("RGB", size, "white").save(tmp_path / f"{name}.png")
+        abouts.add(Result({"small": str(tmp_path / f"{name}.png")}).about)
+    assert len(abouts) == 2

@@ -177,7 +177,7 @@ def test_the_page_opens_on_a_finished_comparison_that_can_be_zoomed_and_moved(vi
     scale = visitor.tab.locator(".bar output")
     before = int(scale.inner_text().removesuffix(" %"))
     assert before % 100 == 0, "at first a pixel of the picture is one of the screen, or several"
-    visitor.tab.get_by_role("button", name="One pixel of the picture").click()
+    visitor.tab.get_by_role("button", name="100 %").click()
     assert scale.inner_text() == "100 %"
     views.press("+")
     views.press("+")

@@ -1,21 +1,28 @@
 """What the page's jobs do: how long they take, told before they begin, and which weights a photo is given to."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from app_server import tiny_models
-from conftest import EXAMPLES
+from conftest import BUNDLED, EXAMPLES
 from PIL import Image
 
 from esrgan import Generator
 from esrgan.evaluation.metrics import compare
+from esrgan.images.bounded import open_photo
 from esrgan.images.degradation import degrade, seed_of
+from esrgan.images.photo import Photo
 from esrgan.images.resize import enlarge
+from esrgan.page import jobs
+from esrgan.page.controls import Visit
 from esrgan.page.jobs import Step, Studio
 from esrgan.page.models import Model, blend_amount
-from esrgan.page.wording import tell_progress
+from esrgan.page.photo_tab import Job, PhotoTab
+from esrgan.page.wording import tell_progress, tell_upscale
 
 
 @pytest.fixture
@@ -45,12 +52,39 @@ def test_what_a_job_takes_follows_from_the_one_before(studio: Studio, tmp_path: 
     assert studio.limits.pace == pace
 
     steps = list(studio.batch([square, tmp_path / "text.png", wide], 0))
-    assert steps[0][1].seconds == pytest.approx(pace * (64 * 64 + 128 * 64))
-    assert steps[-1][1].seconds != steps[0][1].seconds
+    expected = [step.seconds for _, step in steps[3:]]  # after a look at each
+    assert expected[0] == pytest.approx(pace * (64 * 64 + 128 * 64))
+    assert expected[-1] != expected[0]
     done = [step.done for _, step in steps]
     assert done == sorted(done)
     assert max(step.done for path, step in steps if path == square) == pytest.approx(1 / 3)
     assert done[-1] == 1
+
+
+def test_a_batch_can_be_stopped_before_any_photo_is_read(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(jobs, "decode", lambda name, *_: read.append(name) or (64, 64))
+    steps = studio.batch([Path("a.png"), Path("b.png")], 0)
+    seen = [(next(steps)[1].text, [*read]) for _ in range(2)]
+    assert seen == [("Photo 1 of 2, a.png. Looking", []), ("Photo 2 of 2, b.png. Looking", ["a.png"])]
+
+
+@pytest.mark.parametrize("job", ["compare", "upscale"])
+def test_how_long_a_file_takes_to_read_does_not_count(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str
+) -> None:
+    now = 0.0
+
+    def read(*arguments: Any) -> Photo:
+        nonlocal now
+        now += 1000
+        return open_photo(*arguments)
+
+    monkeypatch.setattr(jobs, "open_photo", read)
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now)
+    list(getattr(studio, job)(noise(tmp_path / "photo.png", 256, 256), 0))
+    assert studio.limits.is_measured
+    assert studio.limits.pace == 0
 
 
 @pytest.mark.parametrize(
@@ -161,3 +195,23 @@ def test_a_comparison_may_shrink_as_a_camera_does(repairing: Studio) -> None:
     assert np.array_equal(last.results["dogs"], camera(small))
     assert last.figures
     assert last.figures["dogs"] == compare(camera(small), truth)
+
+
+@pytest.mark.parametrize(
+    ("others", "settings"),
+    [
+        ([0.25, "0, 0, 8, 8", "clean", True, ["dogs"]], (0.25, "0, 0, 8, 8", "clean", True, ["dogs"])),
+        ([0.25, "", "clean", True, ["dogs", "cats"]], (0.5, "", "measure", False, ["mixed"])),  # a model of before
+        ([0.25, "", "fine", True, ["dogs"]], (0.5, "", "measure", False, ["mixed"])),
+        ([0.25], (0.5, "", "measure", False, ["mixed"])),
+    ],
+)
+def test_a_photo_is_taken_up_again_as_it_was_asked_for_unless_the_page_has_no_such_setting(
+    studio: Studio, others: list, settings: tuple
+) -> None:
+    with gr.Blocks():
+        job = Job("Upscale", "", "", studio.upscale, studio.upscaled_pixels, tell_upscale, (), (), 0.5, has_parts=True)
+        tab = PhotoTab(studio, job, gr.BrowserState())
+    kept = {"tab": "Upscale", "job": [{"path": str(BUNDLED / "dog.jpg")}, *others]}
+    taken = asyncio.run(tab.adopt(kept, 0, Visit(), 0.5, "", "measure", False, ["mixed"]))
+    assert taken == (1, str(BUNDLED / "dog.jpg"), *settings)

@@ -1,4 +1,4 @@
-"""The colour space that a PNG names without a profile, as a profile: its chunks cICP, gAMA and cHRM.
+"""The colour space that a file names without a profile, as one: a PNG's chunks cICP, gAMA and cHRM, a HEIC's nclx.
 
 Order of precedence, and what the chunks hold: Portable Network Graphics, third edition (W3C, 2025), 4.3 and 11.3.2; the
 code points of cICP: ITU-T H.273. Profiles: ICC.1:2022.
@@ -31,11 +31,12 @@ PRIMARIES: dict[int, Chromaticities] = {
 SRGB: Curve = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 VIDEO: Curve = (1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)
 CURVES: dict[int, Curve] = {1: VIDEO, 6: VIDEO, 14: VIDEO, 15: VIDEO, 4: (2.2,), 5: (2.8,), 8: (1.0,), 13: SRGB}
+UNSAID = 2  # the code point of either; sRGB is meant
 TOLERANCE = 0.002  # of chromaticities and of gamma, within which an image is sRGB
 
 
 def take_up_profile(image: Image.Image, name: str) -> None:
-    """Give a PNG whose chunks name a colour space other than sRGB its profile.
+    """Give a PNG or HEIC that names a colour space other than sRGB its profile.
 
     Args:
         image: opened, and not decoded yet.
@@ -49,15 +50,20 @@ def take_up_profile(image: Image.Image, name: str) -> None:
 
 
 def _profile(image: Image.Image, name: str) -> bytes | None:
+    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+    if image.format == "HEIF":
+        code = image.info.get("nclx_profile")
+        if not code or image.info.get("icc_profile"):
+            return None
+        primaries, transfer = code["color_primaries"], code["transfer_characteristics"]
+        return _coded(1 if primaries == UNSAID else primaries, 13 if transfer == UNSAID else transfer, grey, name)
     file: BinaryIO | None = getattr(image, "fp", None)
     if image.format != "PNG" or file is None:
         return None
-    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
     if code := _find_chunk(file, b"cICP"):
-        primaries, transfer = (known.get(value) for known, value in zip((PRIMARIES, CURVES), code, strict=False))
-        if primaries is None or transfer is None or code[2:] != b"\0\1":
-            raise ImageError(f"{name}: its colours are HDR or video (cICP {code.hex(' ')}); save it as sRGB.")
-        return None if (primaries, transfer) == (BT709, SRGB) else make_profile(primaries, transfer, grey)
+        if code[2:] != b"\0\1":
+            raise _unconvertible(name, *code)
+        return _coded(code[0], code[1], grey, name)
     if {"icc_profile", "srgb"} & image.info.keys() or not {"gamma", "chromaticity"} & image.info.keys():
         return None
     gamma = image.info.get("gamma", 1 / 2.2)
@@ -66,6 +72,18 @@ def _profile(image: Image.Image, name: str) -> bytes | None:
     if len(primaries) != len(BT709) or np.abs(np.subtract(primaries, BT709)).max() < TOLERANCE:
         primaries = BT709
     return None if (primaries, curve) == (BT709, SRGB) else make_profile(primaries, curve, grey)
+
+
+def _coded(primaries: int, transfer: int, grey: bool, name: str) -> bytes | None:
+    """The profile of a colour space by its code points; None of sRGB."""
+    if primaries not in PRIMARIES or transfer not in CURVES:
+        raise _unconvertible(name, primaries, transfer)
+    space = PRIMARIES[primaries], CURVES[transfer]
+    return None if space == (BT709, SRGB) else make_profile(*space, grey)
+
+
+def _unconvertible(name: str, *code: int) -> ImageError:
+    return ImageError(f"{name}: its colours are HDR or video (code points {code}); save it as sRGB.")
 
 
 def _find_chunk(file: BinaryIO, wanted: bytes) -> bytes | None:

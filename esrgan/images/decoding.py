@@ -18,6 +18,7 @@ OTHER_ORDER = {
 STRIP = 256  # rows, even, that are computed with at once, as floats take much memory
 SAMPLE_FORMATS = {2: "signed ", 3: "floating-point "}  # of TIFF
 PREMULTIPLIED = {f"RGBa;16{order}": f"RGBA;16{order}" for order in "BLN"}
+FULL_GREY = {"L;2": 3, "L;4": 15}  # what Pillow makes 255 of, but not where it names the transparent grey
 GREY_ALPHA = {"LA;16B": ">u2", "LA;16L": "<u2", "LA;16N": "=u2"}
 
 
@@ -67,6 +68,8 @@ def decode(image: Image.Image, twin: Image.Image, code: str, exif: Exif, name: s
         if tags.get(TAGS.PhotometricInterpretation) == 0:  # white, which Pillow passes over
             pixels = 65535 - pixels
     else:
+        if code in FULL_GREY and "transparency" in image.info:
+            image.info["transparency"] *= 255 // FULL_GREY[code]
         pixels = np.asarray(_plain(upright(image, exif)))
         return pixels.reshape(*pixels.shape[:2], -1)
     if "transparency" in image.info:  # the one colour that is

@@ -14,6 +14,7 @@ from .wording import WORKING
 DETAIL_HINT = "Left: true to the photo, a little soft. Right: crisp fur, partly invented."
 STOPPED = "## Stopped\nNothing is running any more. What was finished stays."
 FAILED = "## No result\n"
+UNFIT = f"{FAILED}{DELETED} If that does not help, load the page again."
 BROKEN = f"{FAILED}Something went wrong on the server. Try again, or with another photo."
 MODELS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -152,7 +153,7 @@ class Work:
             done = begun.success(
                 run, visit, outputs, api_visibility="private", trigger_mode="always_last", **shown, **MODELS
             )
-            begun.failure(lambda: self.nothing(FAILED + DELETED), None, outputs, **QUIET)
+            begun.failure(lambda: self.nothing(UNFIT), None, outputs, **QUIET)
             done.failure(lambda: self.nothing(BROKEN), None, outputs, **QUIET)
             ends.append(done)
         return ends

@@ -1,11 +1,13 @@
 """A photo by its web address: fetched from public machines alone, within what an upload may have."""
 
 import asyncio
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import unquote
 
 import gradio as gr
 import httpx
+from gradio_client.utils import strip_invalid_filename_characters
 from safehttpx import AsyncSecureTransport, async_validate_url
 
 from .failures import failure
@@ -14,6 +16,7 @@ from .uploads import make_folder
 
 SECONDS = 30.0
 REDIRECTS = 5
+UNICAST = IPv6Network("2000::/3")  # what is handed out to machines of the public; all else is a way to others
 
 
 async def fetch(address: str) -> Path:
@@ -28,7 +31,7 @@ async def fetch(address: str) -> Path:
         raise
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, asyncio.TimeoutError) as error:
         raise failure(f"{address:.200}: cannot be fetched; save the photo and upload it.") from error
-    path = make_folder() / (Path(unquote(url.path)).name.lstrip(".")[-100:] or "photo")
+    path = make_folder() / (strip_invalid_filename_characters(Path(unquote(url.path)).name).lstrip(".") or "photo")
     path.write_bytes(content)
     return path
 
@@ -36,7 +39,10 @@ async def fetch(address: str) -> Path:
 async def _read(url: httpx.URL) -> tuple[httpx.URL, bytes]:
     """Where the redirects end, and what is there."""
     for _ in range(REDIRECTS + 1):
-        transport = AsyncSecureTransport(await async_validate_url(url.host))  # anew for each machine on the way
+        machine = await async_validate_url(url.host)  # anew for each on the way
+        if not is_public(machine):
+            raise ValueError(f"{machine} is not public")
+        transport = AsyncSecureTransport(machine)
         async with httpx.AsyncClient(transport=transport) as client, client.stream("GET", url) as response:
             if response.has_redirect_location:
                 url = url.join(response.headers["Location"])
@@ -45,7 +51,15 @@ async def _read(url: httpx.URL) -> tuple[httpx.URL, bytes]:
             content = bytearray()
             async for chunk in response.aiter_bytes():
                 content += chunk
-                if len(content) > MAX_MEGABYTES * 10**6:
+                if len(content) > MAX_MEGABYTES * 2**20:
                     raise failure(f"{url!s:.200}: has more than {MAX_MEGABYTES} MB.")
             return url, bytes(content)
     raise httpx.TooManyRedirects(f"more than {REDIRECTS} redirects")
+
+
+def is_public(machine: str) -> bool:
+    """Whether an address is one of the public's, which `safehttpx` also says of what providers share or tunnel."""
+    address = ip_address(machine)
+    if isinstance(address, IPv6Address):
+        return address in UNICAST and address.is_global and not (address.sixtofour or address.teredo)
+    return address.is_global

@@ -132,7 +132,6 @@ class Studio:
         Raises:
             ImageError: the photo cannot be used.
         """
-        started = time.monotonic()
         photo = open_photo(path, path.name)
         truth = photo.rgb()
         notes = tell_conversion(photo)
@@ -146,6 +145,7 @@ class Studio:
         small, truth = degrade(truth, degradation, seed_of(path.name))
         first = Step(0, "", small, truth, notes=notes + tell_stage(damaged, self.models), damaged=damaged)
         pixels = np.asarray(first.source)
+        started = time.monotonic()
         for step in self._enlarge(first, pixels, 8, detail, lambda _, result: Image.fromarray(result)):
             yield step
         figures = {way: metrics.compare(result, truth) for way, result in step.results.items()}
@@ -157,7 +157,10 @@ class Studio:
 
     def batch(self, paths: Sequence[Path], detail: float) -> Iterator[tuple[Path, Step]]:
         """Compare on many photos; one that cannot be used is a step with a problem, and does not stop the rest."""
-        sizes = [self.compared_pixels(path) for path in paths]
+        sizes = []
+        for i, path in enumerate(paths):
+            yield path, Step(0, f"Photo {i + 1} of {len(paths)}, {path.name}. Looking")
+            sizes.append(self.compared_pixels(path))
         total = sum(sizes) or 1
         for i, path in enumerate(paths):
             for step in self._attempt(path, detail):
@@ -192,7 +195,6 @@ class Studio:
         Raises:
             ImageError: the photo or the part cannot be used.
         """
-        started = time.monotonic()
         models = self._chosen(names)
         if not models:
             raise ImageError(f"Choose a model: {', '.join(self.models)}.")
@@ -220,6 +222,7 @@ class Studio:
             return result.rgb()
 
         first = Step(0, "", source, notes=notes, damaged=damaged)
+        started = time.monotonic()
         for step in self._enlarge(first, photo.colour, photo.bits, detail, finish, models):
             yield replace(step, exact=exact)
         yield replace(step, done=1, text="done", exact=exact, figures=measure_consistency(step.results, source))
@@ -289,8 +292,10 @@ class Studio:
     ) -> int:
         """How many pixels are enlarged of a photo; 0 of one that will be refused."""
         try:
-            width, height = decode(path.name, read_size, path, path.name)
-            box = choose_part(part, half((width, height)) if halve else (width, height), self.limits)
+            size = decode(path.name, read_size, path, path.name)
+            if part.strip():  # of a photo that its EXIF may turn
+                size = (max(size), max(size))
+            box = choose_part(part, half(size) if halve else size, self.limits)
         except ImageError:
             return 0
         return (box[2] - box[0]) * (box[3] - box[1])

@@ -17,6 +17,7 @@ from ..images.resize import SCALE
 from .jobs import Figures, Pictures
 from .limits import Box, fitting
 from .stage import HERE, QUALITY, Layer, data_url, focus_of
+from .uploads import make_folder
 from .wording import spell
 
 WIDTH, MARGIN, CELL, PANE = 1200, 32, 288, 520  # pixels of the card
@@ -204,7 +205,7 @@ KINDS = {"card": "card.png", "wipe": "wipe.webp", "page": "comparison.html"}  # 
 
 
 def make(kind: str, paths: Mapping[str, str], ways: Sequence[str], box: Box, told: Told) -> Path:
-    """Write one of `KINDS` beside the pictures.
+    """Write one of `KINDS`.
 
     Args:
         kind: which.
@@ -216,8 +217,8 @@ def make(kind: str, paths: Mapping[str, str], ways: Sequence[str], box: Box, tol
     Raises:
         FileNotFoundError: a picture is there no more.
     """
-    plain = Path(paths["bicubic"])
-    path = plain.with_name(f"{plain.name.removesuffix('-bicubic.png')}-{KINDS[kind]}")
+    stem = Path(paths["bicubic"]).name.removesuffix("-bicubic.png")
+    path = make_folder() / f"{stem}-{KINDS[kind]}"  # one result may be looked at in several ways at once
     names = [name for name in told.labels if name in paths and (kind == "page" or name in ("original", *ways))]
     pictures = {name: open_picture(paths[name]) for name in names}
     if kind == "card":

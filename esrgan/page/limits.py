@@ -14,6 +14,7 @@ PROMPT_PIXELS = 250_000  # nor for so many, however slow the machine: 4 megapixe
 MOST_SECONDS = 1800
 PACE = 30e-6  # seconds a pixel that is enlarged, in all ways, and measured: until that is known here
 LEAST_TIMED = 64 * 64  # pixels; what is smaller tells nothing about the speed
+LARGEST = 178_000_000 // SCALE**2  # pixels whose result Pillow opens again without a warning
 BYTES_PER_PIXEL = 1500  # at the peak, for a pixel that is enlarged by the bundled models, as measured
 
 Box = tuple[int, int, int, int]
@@ -47,7 +48,7 @@ class Limits:
         return self._within(max(MOST_SECONDS, PROMPT_PIXELS * self.pace))
 
     def _within(self, seconds: float) -> int:
-        pixels = min(seconds / self.pace, free_memory(torch.device("cpu")) / 2 / BYTES_PER_PIXEL)
+        pixels = min(seconds / self.pace, free_memory(torch.device("cpu")) / 2 / BYTES_PER_PIXEL, LARGEST)
         return max(LEAST_TIMED, floor(pixels))
 
 

@@ -31,6 +31,7 @@ from .controls import (
     is_detail,
 )
 from .failures import DELETED, failure, refusing, telling
+from .inputs import check
 from .jobs import CLEAN, DAMAGED, MEASURE, Figures, Step, Studio
 from .keepsakes import KINDS, Told, around, make
 from .limits import seen_part
@@ -327,7 +328,7 @@ class PhotoTab:
                 condition: Of the photo: clean, damaged (by noise or JPEG), or measure to have it found out.
                 halve: Whether to halve the photo first, as it was enlarged before.
                 models: Which ones enlarge it; all by default.
-                save_as: PNG, without loss and with all that the photo has; JPEG or WebP.
+                save_as: PNG, without loss, with the photo's bits and transparency; JPEG or WebP.
             """
             yield from self._told(self.answers(photo, detail, part, condition, halve, models), save_as)
 
@@ -410,7 +411,7 @@ class PhotoTab:
         """What the browser keeps of a job, for the other tab and for when the page is loaded again."""
         return {"tab": self.job.title, "job": job}
 
-    def adopt(self, kept: Any, times: int, visit: Visit, *settings: Any) -> Any:
+    async def adopt(self, kept: Any, times: int, visit: Visit, *settings: Any) -> Any:
         """The photo that the visitor chose last, unless it is here or gone, and how it was asked for if that was here.
 
         Returns:
@@ -421,8 +422,11 @@ class PhotoTab:
                 with suppress(ImageError):
                     path = let_in(name)
                     if not visit.photo or Path(visit.photo["path"]) != path:
-                        same = title == self.job.title and len(others) == len(settings)
-                        return times + 1, str(path), *(others if same else settings)
+                        with suppress(ValueError, gr.Error):  # such as a model that the page has no more
+                            if title == self.job.title:
+                                pairs = zip([self.detail, *self.settings], others, strict=True)
+                                settings = tuple([await check(component, value) for component, value in pairs])
+                        return times + 1, str(path), *settings
         return gr.skip()
 
     def require(self, visit: Visit, *settings: Any) -> None:

@@ -47,7 +47,7 @@ class Result(NamedTuple):
     def about(self) -> tuple[str, bool]:
         """The pixels that are enlarged, and whether by the camera stages: all that doubt depends on."""
         with Image.open(self.paths["small"]) as small:
-            return sha256(small.tobytes()).hexdigest(), self.damaged
+            return sha256(repr(small.size).encode() + small.tobytes()).hexdigest(), self.damaged
 
     def add(self, step: Step, folder: Path, stem: str) -> "Result":
         """With what a step adds, which is written to the folder."""
@@ -59,7 +59,7 @@ class Result(NamedTuple):
         for name in step.exact.keys() - files.keys():
             (folder / "exact").mkdir(exist_ok=True)
             files[name] = str(folder / "exact" / f"{stem}-{name}.png")
-            step.exact[name].save(Path(files[name]))
+            step.exact[name].save(Path(files[name]), exif=False)
         awaited = () if step.figures else self.awaited
         figures = step.figures and finite(step.figures)
         return Result(paths, files, step.notes, figures, self.detail, step.damaged, awaited)

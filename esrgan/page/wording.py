@@ -169,15 +169,14 @@ def tell_blind(test: BlindTest, choices: Sequence[int]) -> str:
     chance = by_chance(count, most)
     sure = "so this proves nothing yet" if chance >= 0.05 else "so this is hardly chance"
     coin = f"Tossing a coin prefers one model as often in {100 * chance:.0f} % of such tests, {sure}."
-    agreed = " and ".join(
+    agreements = " and ".join(
         f"with **{METRICS[metric].label.split()[0]}** in {hits} of {decided}"
         for metric in SCORED
         for hits, decided in [test.agreement(chosen, metric)]
         if decided
     )
-    return (
-        f"## {headline}\nYou agreed {agreed} rounds. {coin} ✓ marks what a metric finds closer; your choice is framed."
-    )
+    agreed = f"You agreed {agreements} rounds. " if agreements else ""
+    return f"## {headline}\n{agreed}{coin} ✓ marks what a metric finds closer; your choice is framed."
 
 
 def captions(test: BlindTest, choices: Sequence[int]) -> list[list[str]]:
