@@ -36,8 +36,10 @@ import logging
 import sys
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 from datasets import IterableDataset
+from safetensors import SafetensorError
 
 from esrgan.errors import EsrganError, TrainingError
 from esrgan.evaluation.study import read_truth
@@ -105,6 +107,7 @@ def load_photos(
         max_samples=options.max_train_samples,
         seed=seed,
         streaming=options.streaming,
+        config_name=options.dataset_config_name,
     )
     folder = options.validation_data_dir
     if options.validation_split:
@@ -168,6 +171,12 @@ def run(options: Options, recipe: Esrgan) -> None:
         logger.info("published: %s", uploads.finish())
 
 
+def sentence_of(error: Exception) -> str:
+    """What is wrong; of an error from a process that reads photos, whose message has a traceback, the end of it."""
+    told = str(error).strip()
+    return told.rpartition("Error: ")[2] if "Original Traceback" in told else told
+
+
 def main() -> int:
     options, recipe = parse()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -177,8 +186,14 @@ def main() -> int:
     except Stopped as stopped:
         sys.stderr.write(f"\n{stopped}\n")
         return 130
-    except (EsrganError, OSError) as error:
-        sys.stderr.write(f"\ntrain.py: {error}\n")
+    except KeyboardInterrupt:  # while photos are read
+        sys.stderr.write("\ntrain.py: stopped before the training began\n")
+        return 130
+    except torch.OutOfMemoryError:
+        sys.stderr.write("\ntrain.py: out of the GPU's memory; give a smaller --train_batch_size or --crop_size.\n")
+        return 1
+    except (EsrganError, OSError, SafetensorError) as error:
+        sys.stderr.write(f"\ntrain.py: {sentence_of(error)}\n")
         return 1
     return 0
 

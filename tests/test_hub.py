@@ -409,6 +409,10 @@ def test_what_does_not_load_is_not_published(online: Hub, run: Path, caplog: pyt
     weights = run / "gan" / "model.psnr.safetensors"
     for spoilt, told in (
         (lambda: weights.write_bytes(weights.read_bytes()[:-1]), "not a readable safetensors file"),
+        (
+            lambda: (weights.unlink(), (run / "gan" / "model.safetensors").unlink()),
+            "no model.safetensors in this folder",
+        ),
         ((run / "gan" / "README.md").unlink, "no README.md in this folder"),
         ((run / "gan" / "config.json").unlink, "no model in this folder"),
     ):
@@ -418,11 +422,18 @@ def test_what_does_not_load_is_not_published(online: Hub, run: Path, caplog: pyt
     assert not online.repositories
 
 
+def test_a_name_without_an_owner_makes_no_repository(online: Hub, run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert main(["publish", str(run), "--repo", "dogs"]) == 1
+    assert caplog.records[-1].getMessage() == "dogs: a Hub id is spelt owner/name."
+    assert not online.repositories
+
+
 def test_a_run_for_photos_with_noise_is_published_as_a_stage(online: Hub, run: Path, tmp_path: Path) -> None:
     torch.manual_seed(3)
     camera = Generator(**Generator.from_pretrained(run).config)
     camera.save_pretrained(tmp_path / "camera" / "gan")
     assert main(["publish", str(run), "--repo", "me/dogs", "--camera", str(tmp_path / "camera")]) == 0
+    assert main(["publish", str(run), "--repo", "me/dogs", "--license", "mit"]) == 0, "which leaves it there"
     pulled = Generator.from_pretrained("me/dogs:camera")
     assert torch.equal(pulled.conv_first.weight, camera.conv_first.weight.half().float())
     Generator(1, 4, 4).save_pretrained(tmp_path / "other")

@@ -90,7 +90,7 @@ def test_other_photos_are_refused_and_the_same_elsewhere_are_not(
 ) -> None:
     go_back(run, 4)
     before = contents(run)
-    moved = shutil.copytree(animals, tmp_path / "there" / "animals") / "photos"
+    moved = shutil.copytree(animals, tmp_path / "there" / "beasts") / "photos"
     changed = shutil.copytree(animals, tmp_path / "other" / "animals") / "photos"
     Image.linear_gradient("L").resize((72, 56)).save(changed / "cat" / "1.png")
     others = f"--validation_data_dir={changed / 'cat'}"
@@ -340,6 +340,18 @@ def test_a_checkpoint_from_elsewhere_leaves_no_later_one_behind(
     assert kept[-1].record.segments[-1].psnr_learning_rate == 1e-5
 
 
+def test_a_checkpoint_of_another_run_does_not_take_the_place_of_this_one(
+    animals: Path, run: Path, resume: Callable[..., tuple[int, str]], train_here: Train, tmp_path: Path
+) -> None:
+    assert train_here(tmp_path / "other", *STEPS, "--seed=1", data=animals / "photos") == (0, "")
+    before = contents(run)
+    other = tmp_path / "other" / "checkpoints" / "psnr-000002"
+    status, said = resume(f"--resume_from_checkpoint={other}")
+    assert status == 1
+    assert f"{other}: of another run than the one in {run}, which would be lost" in said
+    assert not differences(before, contents(run))
+
+
 def test_a_progress_is_called_by_its_step() -> None:
     assert Progress("gan", 12, 0.0).folder_name == "gan-000012"
 
@@ -489,6 +501,18 @@ def test_a_stage_that_gets_no_better_ends_early(
         more = ("--early_stopping_patience=5", "--validation_steps=3", LATEST)
         assert train_here(tmp_path, *TILL_NINE, validation, *more) == (0, "")
     assert read_rows(tmp_path / "history.csv")[-1]["step"] == 6, "it is measurements that count"
+
+
+def test_a_stage_that_ended_early_can_be_followed_by_another(
+    vgg: None, animals: Path, tmp_path: Path, train_here: Train
+) -> None:
+    more = (f"--validation_data_dir={animals / 'validation'}", "--validation_steps=1", "--early_stopping_patience=2")
+    assert train_here(tmp_path, *TILL_NINE, *more) == (0, "")
+    assert train_here(tmp_path, *TILL_NINE, *more, "--gan_steps=1", LATEST) == (0, "")
+    assert [(row["stage"], row["step"]) for row in read_rows(tmp_path / "history.csv")][-2:] == [
+        ("psnr", 3),
+        ("gan", 1),
+    ]
 
 
 def test_a_best_that_is_of_steps_taken_back_is_forgotten(run: Path, resume: Callable[..., tuple[int, str]]) -> None:

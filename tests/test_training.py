@@ -29,10 +29,12 @@ from kill_and_resume import (
     start,
 )
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from esrgan import Generator, Upscaler
+from esrgan.errors import DataError
 from esrgan.evaluation.study import read_truth
 from esrgan.hub.publish import gather, publish
 from esrgan.hub.state import gather_state
@@ -213,6 +215,13 @@ def test_a_new_run_is_not_mixed_with_an_old_one(tmp_path: Path, train_here: Trai
     assert "holds a run already; go on with --resume_from_checkpoint latest, or give another --output_dir" in said
     assert not differences(before, contents(tmp_path))
     shutil.rmtree(tmp_path / "checkpoints")
+    left = contents(tmp_path)
+    for more in ((), ("--resume_from_checkpoint=latest",)):
+        status, said = train_here(tmp_path, *PSNR, "--seed=1", *more)
+        assert status == 1
+        assert f"{tmp_path / 'psnr'}: the weights of a run without checkpoints, which a new one would replace" in said
+    assert not differences(left, contents(tmp_path))
+    shutil.rmtree(tmp_path / "psnr")
     assert train_here(tmp_path, *PSNR, "--seed=1")[0] == 0
     assert [row["step"] for row in losses(tmp_path)] == [1, 2, 3, 4]
     assert len(differences(before, contents(tmp_path))) > 10
@@ -228,8 +237,10 @@ def test_a_loss_that_is_not_finite_stops_with_what_to_do(tmp_path: Path, train_h
     status, said = train_here(first, *more, "--psnr_learning_rate=1e30", "--resume_from_checkpoint=latest")
     assert status == 1
     assert "psnr stage, step 6: the losses are no longer finite (pixel" in said
-    assert "a smaller --psnr_learning_rate" in said
+    assert said.endswith("The last checkpoint is intact: resume from it with a smaller --psnr_learning_rate.")
     assert "\n" not in said
+    _, said = train_here(tmp_path / "second", *more, "--psnr_learning_rate=1e30", "--checkpointing_steps=8")
+    assert said.endswith("Begin again with a smaller --psnr_learning_rate.")
     assert checkpoints(first) == ["psnr-000004"]
     assert not differences(before, contents(first / "checkpoints"))
 
@@ -269,6 +280,61 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, train_here: Train, more:
     assert said.startswith("train.py: ")
     assert told in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("part", [".", "runs/mine"])
+def test_a_run_among_the_photos_is_refused(tmp_path: Path, train_here: Train, part: str) -> None:
+    with pytest.raises(SystemExit) as error:
+        train_here(tmp_path / part, *PSNR, data=tmp_path)
+    assert error.value.code == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (KeyboardInterrupt(), 130, "train.py: stopped before the training began"),
+        (torch.OutOfMemoryError("CUDA"), 1, "train.py: out of the GPU's memory; give a smaller --train_batch_size"),
+        (SafetensorError("No space left on device"), 1, "train.py: No space left on device"),
+        (
+            DataError(
+                "Caught DataError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+                '  File "a.py"\nesrgan.errors.DataError: the stream has no usable photo.\n'
+            ),
+            1,
+            "train.py: the stream has no usable photo.",
+        ),
+    ],
+)
+def test_what_ends_a_run_is_one_sentence(
+    tmp_path: Path,
+    train_here: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    status: int,
+    told: str,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("train.load_photos", fail)
+    ended, said = train_here(tmp_path / "out", *PSNR)
+    assert ended == status
+    assert said.startswith(told)
+    assert "\n" not in said
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_nothing(
+    tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(_: Accelerator, folder: str) -> None:
+        (Path(folder) / "model.safetensors").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Accelerator, "save_state", fill)
+    status, said = train_here(tmp_path, *PSNR)
+    assert (status, "No space left on device" in said) == (1, True)
+    assert not list((tmp_path / "checkpoints").iterdir())
 
 
 def test_a_missing_an_empty_and_no_folder_end_with_status_1(tmp_path: Path, train_here: Train) -> None:

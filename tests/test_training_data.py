@@ -225,3 +225,35 @@ def test_photos_know_their_names_and_hashes(make: Make, caplog: pytest.LogCaptur
         photos = Photos(load_rows(str(make(["a.png", "b.png"]))), 32)
     assert [Path(name).name for name in photos.names] == ["a.png", "b.png"]
     assert len(photos.hashes) == 2
+
+
+def test_rows_without_a_photo_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub_set(monkeypatch, {"label": ["dog", "dog", "cat"]}, {"image": IMAGE, "label": Value("string")})
+    (rows,) = sources.datasets.load_dataset().values()
+    content = [{**row, "image": None if row["label"] == "cat" else row["image"]} for row in rows]
+    spoilt = Dataset.from_list(content, features=rows.features)
+    for with_holes in (spoilt, spoilt.to_iterable_dataset()):
+        loaded = {"train": with_holes}
+        monkeypatch.setattr(sources.datasets, "load_dataset", lambda *_, loaded=loaded, **__: loaded)
+        assert len(list(load_rows("me/animals", is_hub_id=True))) == 2
+
+
+def test_a_damaged_archive_is_a_sentence(make: Make) -> None:
+    animals = make(["dog/1.jpg", "dog/2.jpg"])
+    (animals / "more.zip").write_bytes(b"PK\3\4 half of it")
+    with pytest.raises(DataError, match=r"an archive in this folder is damaged .*; fetch it again"):
+        load_rows(str(animals))
+
+
+def test_of_a_set_with_several_configurations_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+
+    def load(_: str, config_name: str | None = None, **__: object) -> None:
+        asked.append(config_name)
+        raise ValueError("Config name is missing.\nPlease pick one among the available configs: ['cats', 'dogs']")
+
+    monkeypatch.setattr(sources.datasets, "load_dataset", load)
+    for name in (None, "birds"):
+        with pytest.raises(DataError, match=r"^me/animals: which part of it\? .*'cats', 'dogs'.*--dataset_config_name"):
+            load_rows("me/animals", is_hub_id=True, config_name=name)
+    assert asked == [None, "birds"]

@@ -11,6 +11,7 @@ from ..errors import HubError, WeightsError
 from ..models.download import HUB_ERRORS, explain
 from ..models.generator import Generator
 from ..models.layout import CAMERA_NAME, CONFIG_NAME, FILES, STAGES, WEIGHTS_NAME, model_folder
+from ..models.source import HUB_ID
 from ..training.history import CURVES, HISTORY
 from ..training.model_card import CARD, published_card
 from ..training.records import RECORD
@@ -44,8 +45,10 @@ def make_repository(
         **settings: further ones of `create_repo`, for a new repository.
 
     Raises:
-        HubError: it should be private, and is public.
+        HubError: it has no owner, or should be private and is public.
     """
+    if not HUB_ID.fullmatch(repo_id):
+        raise HubError(f"{repo_id}: a Hub id is spelt owner/name.")
     api.create_repo(repo_id, repo_type=repo_type, private=private or None, exist_ok=True, **settings)
     info = api.space_info(repo_id) if repo_type == "space" else api.model_info(repo_id)
     if private and not info.private:
@@ -61,10 +64,10 @@ def gather(folder: Path, camera: Path | None = None) -> Files:
         camera: likewise, of a run for photos with noise, blur or JPEG: its weights become the stage `camera`.
 
     Raises:
-        WeightsError: no model is there, or one without a card, or one that does not load.
+        WeightsError: no model is there, or one without weights or a card, or one that does not load.
         HubError: the card is no text in UTF-8.
     """
-    model = model_folder(folder)
+    model = model_folder(folder.resolve())
     if not (model / CONFIG_NAME).is_file():
         raise WeightsError(f"{folder}: no model in this folder; give a training's --output_dir, or a model folder.")
     if not (model / CARD).is_file():
@@ -73,6 +76,8 @@ def gather(folder: Path, camera: Path | None = None) -> Files:
     stages = {
         name: Generator.from_pretrained(model, stage=name) for name, file in STAGES.items() if (model / file).is_file()
     }
+    if "gan" not in stages:
+        raise WeightsError(f"{model}: no {WEIGHTS_NAME} in this folder, which has a config.json; copy it there.")
     run = model.parent if model.name.removesuffix("-best") in STAGES else model
     paths = [*(model / name for name in MODEL_FILES), *(run / name for name in RUN_FILES)]
     files = {path.name: path.read_bytes() for path in paths if path.is_file()}
@@ -106,13 +111,18 @@ def publish(
     with asking(repo_id) as api:
         info = make_repository(api, repo_id, private=private)
         there = {file.rfilename for file in info.siblings or []}
-        before = b""
-        if CARD in there:
-            before = Path(api.hf_hub_download(repo_id, CARD, revision=info.sha)).read_bytes()
-    card = published_card(_decode(files[CARD], "the model folder"), repo_id, _decode(before, repo_id), files, licence)
+        before = {
+            name: Path(api.hf_hub_download(repo_id, name, revision=info.sha)).read_bytes()
+            for name in there & {CARD, CONFIG_NAME}
+        }
+    card = published_card(
+        _decode(files[CARD], "the model folder"), repo_id, _decode(before.get(CARD, b""), repo_id), files, licence
+    )
     contents = {**files, CARD: card.encode()}
     folders = {name.partition("/")[0] for name in files if "/" in name}
     mine = {name for name in there if name in (*MODEL_FILES, *RUN_FILES) or name.partition("/")[0] in folders}
+    if files.get(CONFIG_NAME) == before.get(CONFIG_NAME):
+        mine.discard(CAMERA_NAME)  # of a training of its own, which still fits
     with asking(repo_id) as api:
         address = commit(api, info, contents, mine - contents.keys(), message="Publish a model")
         if collection:

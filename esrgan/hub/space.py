@@ -141,12 +141,12 @@ def deploy(space_id: str, models: Mapping[str, str], *, private: bool = False, z
         info = make_repository(api, space_id, private=private, repo_type="space", space_sdk="gradio")
         runtime = api.get_space_runtime(space_id)
         has_zero_gpu = (runtime.requested_hardware or runtime.hardware) == SpaceHardware.ZERO_A10G
+        gone = _names(info) - files.keys() - {".gitattributes"}
+        commit(api, info, files, gone, message="Deploy the page", repo_type="space")
         if zero_gpu != has_zero_gpu:
             api.request_space_hardware(space_id, SpaceHardware.ZERO_A10G if zero_gpu else SpaceHardware.CPU_BASIC)
         for name, source in sources(models, infos).items():
             api.add_space_variable(space_id, f"ESRGAN_{name.upper()}", source)
-        gone = _names(info) - files.keys() - {".gitattributes"}
-        commit(api, info, files, gone, message="Deploy the page", repo_type="space")
     if any(info.private for info in infos.values()):
         logger.warning("A model is private: give the Space a secret HF_TOKEN that may read it.")
     return f"{api.endpoint}/spaces/{space_id}"

@@ -5,6 +5,7 @@ import logging
 import math
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from accelerate import Accelerator
 
 from ..errors import TrainingError
 from ..files import move_folder, read_table
+from ..models.layout import WEIGHTS_NAME
 from .history import HISTORY, Row, read_rows, write_rows
 from .records import RECORD, Record, from_json
 from .stages import STAGES
@@ -122,9 +124,15 @@ class Checkpoints:
             wanted: a checkpoint's folder, the name of one of this run's, `latest`, or None to begin anew.
 
         Raises:
-            TrainingError: it is not there or damaged; or none is wanted, and a new run would mix with what is there.
+            TrainingError: it is not there or damaged; or what comes of it would mix with another run that is there.
         """
         found = self.all()
+        finished = [stage.name for stage in STAGES if (self.folder.parent / stage.name / WEIGHTS_NAME).is_file()]
+        if finished and not found and wanted in (None, "latest"):
+            raise TrainingError(
+                f"{self.folder.parent / finished[-1]}: the weights of a run without checkpoints, which a new one would "
+                "replace; give another --output_dir."
+            )
         if wanted is None:
             if found:
                 raise TrainingError(
@@ -138,9 +146,17 @@ class Checkpoints:
         by_name = [path for path in found if path.name == wanted]
         path = found[-1] if wanted == "latest" else (by_name or [Path(wanted)])[0]
         try:
-            return read(path)
+            checkpoint = read(path)
         except (OSError, ValueError) as error:
             raise self.refusal(path, error) from error
+        if found and path.resolve().parent != self.folder.resolve():
+            with suppress(OSError, ValueError):
+                if any(ours != theirs for ours, theirs in zip(read(found[-1]).rows, checkpoint.rows, strict=False)):
+                    raise TrainingError(
+                        f"{path}: of another run than the one in {self.folder.parent}, which would be lost; give "
+                        "another --output_dir."
+                    )
+        return checkpoint
 
     def refusal(self, path: Path, reason: Exception) -> TrainingError:
         """What is said of a checkpoint that cannot be resumed from, with the newest that can where there is one before.
@@ -178,7 +194,11 @@ class Checkpoints:
             shutil.rmtree(written, ignore_errors=True)
             written.mkdir(parents=True)
         accelerator.wait_for_everyone()
-        accelerator.save_state(str(written))
+        try:
+            accelerator.save_state(str(written))
+        except Exception:  # such as a full disk, which half a checkpoint would keep full
+            shutil.rmtree(written, ignore_errors=True)
+            raise
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             record.save(written / RECORD)

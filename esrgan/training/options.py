@@ -45,6 +45,7 @@ class Options:
 
     train_data_dir: Path | None = option(DATA, None, "flat, <species>/*.jpg, or imagefolder with metadata")
     dataset_name: str | None = option(DATA, None, "data set on the Hub, instead of a folder", metavar="ID")
+    dataset_config_name: str | None = option(DATA, None, "its configuration, of several", metavar="NAME")
     dataset_split: str = option(DATA, "train", "its split", metavar="NAME")
     image_column: str | None = option(DATA, None, "the column of photos (default: the only one)", metavar="NAME")
     species: str | None = option(DATA, None, "use only this species, by a column or folder names", metavar="NAME")
@@ -87,6 +88,9 @@ class Options:
     def __post_init__(self) -> None:
         if (self.train_data_dir is None) == (self.dataset_name is None):
             raise ValueError("give one of --train_data_dir and --dataset_name")
+        data = self.train_data_dir and self.train_data_dir.resolve()
+        if data and data in (output := self.output_dir.resolve(), *output.parents):
+            raise ValueError("--output_dir: inside --train_data_dir, which would then hold pictures that are no photos")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if type(value) is int and value < field.metadata["minimum"]:

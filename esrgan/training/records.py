@@ -136,6 +136,7 @@ def describe(
         "time_limit": options.time_limit,
         "init_from": options.init_from,
         "data": options.data_name,
+        "dataset_config_name": options.dataset_config_name,
         "dataset_split": options.dataset_split,
         "image_column": options.image_column,
         "species": options.species,
@@ -217,6 +218,7 @@ class Record:
             for name, value in settings.items()
             if value != self.settings.get(name)
             and name not in FREE
+            and not (name == "data" and settings.get("photos_fingerprint"))  # by which the same photos are known
             and not (value and self.settings.get(name) == HIDDEN)
         ]
         if told:

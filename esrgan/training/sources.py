@@ -4,6 +4,8 @@ import glob
 import logging
 import os
 import re
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -43,6 +45,7 @@ def load_rows(
     max_samples: int | None = None,
     seed: int = 0,
     streaming: bool = False,
+    config_name: str | None = None,
 ) -> Rows:
     """Rows of a data set, with images left undecoded in the column `image`.
 
@@ -56,11 +59,12 @@ def load_rows(
         max_samples: pick that many at random.
         seed: decides the pick, and the order of a stream.
         streaming: read as one goes instead of downloading all first; for `Stream`.
+        config_name: of a data set on the Hub that has several configurations.
 
     Raises:
         DataError: nothing there, or no such split, column or species.
     """
-    rows = _from_hub(source, split, streaming) if is_hub_id else _from_folder(source, split, streaming)
+    rows = _from_hub(source, config_name, split, streaming) if is_hub_id else _from_folder(source, split, streaming)
     rows = _with_image(rows, image_column, source)
     if species:
         rows = _only(rows, species, species_column, source)
@@ -107,9 +111,9 @@ def _choose(splits: Iterable[str], wanted: str, source: str) -> str:
     raise DataError(f"{source}: no split {wanted}; there are {', '.join(names)} (--dataset_split).")
 
 
-def _from_hub(source: str, split: str, streaming: bool) -> Rows:
+def _from_hub(source: str, config_name: str | None, split: str, streaming: bool) -> Rows:
     try:
-        splits = datasets.load_dataset(source, streaming=streaming)
+        splits = datasets.load_dataset(source, config_name, streaming=streaming)
     except RuntimeError as error:
         if "script" not in str(error):
             raise
@@ -118,6 +122,9 @@ def _from_hub(source: str, split: str, streaming: bool) -> Rows:
             "--train_data_dir."
         ) from error
     except (FileNotFoundError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
+        told = " ".join(str(error).split())
+        if "Config name is missing" in told or "BuilderConfig" in told:
+            raise DataError(f"{source}: which part of it? {told} (--dataset_config_name)") from error
         raise DataError(f"{source}: no images found ({str(error).splitlines()[0]}).") from error
     return splits[_choose(splits, split, source)]
 
@@ -137,6 +144,8 @@ def _from_folder(source: str, split: str, streaming: bool) -> Rows:
         loaded = datasets.load_dataset(
             "imagefolder", data_files={chosen: files[chosen]}, drop_labels=True, streaming=streaming
         )
+    except (zipfile.BadZipFile, tarfile.TarError) as error:
+        raise DataError(f"{source}: an archive in this folder is damaged ({error}); fetch it again.") from error
     except (FileNotFoundError, ValueError) as error:
         advice = f"; mend {' or '.join(map(str, tables))}, or remove it" if tables else ""
         raise DataError(f"{source}: no images found ({str(error).splitlines()[0]}){advice}.") from error
@@ -213,7 +222,10 @@ def _with_image(rows: Rows, column: str | None, source: str) -> Rows:
         if "image" in features:
             rows = rows.remove_columns("image")
         rows = rows.rename_column(column, "image")
-    return rows.cast_column("image", datasets.Image(decode=False))
+    rows = rows.cast_column("image", datasets.Image(decode=False))
+    if isinstance(rows, datasets.Dataset) and not rows.data["image"].null_count:
+        return rows
+    return rows.filter(lambda image: image is not None, input_columns="image")
 
 
 def _only(rows: Rows, species: str, column: str | None, source: str) -> Rows:

@@ -211,10 +211,10 @@ class Trainer:
             self.record.save(self.options.output_dir / RECORD)
 
     def _extends(self, progress: Progress, recorded: Esrgan) -> bool:
-        """Whether a run that was finished is asked for more steps in its last stage, or for a stage after it."""
+        """Whether a run is asked for a stage after its last, or one that was finished for more steps in that."""
         before = {"psnr": recorded.psnr_steps, "gan": recorded.gan_steps}
         names = [name for name, steps in before.items() if steps]
-        if not names or progress.stage != names[-1] or progress.step != before[names[-1]]:
+        if not names or progress.stage != names[-1] or progress.step != before[names[-1]] != self._steps[names[-1]]:
             return False
         stages = list(before)
         earlier, later = stages[: stages.index(progress.stage)], stages[stages.index(progress.stage) :]
@@ -434,9 +434,11 @@ class Trainer:
             if self.accelerator.is_main_process:
                 self.history.write()
             rate = "--psnr_learning_rate" if stage == "psnr" else "--learning_rate"
+            again = "The last checkpoint is intact: resume from it" if self.checkpoints.all() else "Begin again"
+            precise = "" if self.accelerator.mixed_precision == "no" else ", or with --mixed_precision no"
             raise TrainingError(
-                f"{stage} stage, step {step}: the losses are no longer finite ({told}). The last checkpoint is intact: "
-                f"resume from it with a smaller {rate}, or with --mixed_precision no."
+                f"{stage} stage, step {step}: the losses are no longer finite ({told}). {again} with a smaller "
+                f"{rate}{precise}."
             )
         return {"stage": stage, "step": step, **dict(zip(names, values, strict=True))}
 
