@@ -104,7 +104,7 @@ def test_infrared_comes_as_often_as_said_and_its_truth_is_grey() -> None:
 
 def test_a_crop_is_a_function_of_seed_and_number_and_keeps_what_bicubic_sees() -> None:
     high = np.asarray(CAT)
-    pair, recipe = Pair(np.asarray(shrink(CAT, 4)), high), Esrgan(crop_size=64, degradation="camera")
+    pair, recipe = Pair(np.asarray(shrink(CAT, 4)), high), Esrgan(crop_size=64, degradation="camera", clean_crops=0)
     clean = replace(recipe, degradation="bicubic")
     for number in range(12):
         sample, again, plain = cut(pair, recipe, number), cut(pair, recipe, number), cut(pair, clean, number)
@@ -115,6 +115,15 @@ def test_a_crop_is_a_function_of_seed_and_number_and_keeps_what_bicubic_sees() -
         assert grey or torch.equal(sample["high"], plain["high"])
     other = replace(recipe, seed=1)
     assert not torch.equal(cut(pair, other, 0)["low"], cut(pair, recipe, 0)["low"])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_as_many_crops_are_shrunk_cleanly_as_the_recipe_says(share: float) -> None:
+    pair = Pair(np.asarray(shrink(CAT, 4)), np.asarray(CAT))
+    recipe = Esrgan(crop_size=32, degradation="camera", clean_crops=share)
+    clean = replace(recipe, degradation="bicubic")
+    same = [torch.equal(cut(pair, recipe, number)["low"], cut(pair, clean, number)["low"]) for number in range(400)]
+    assert abs(fmean(same) - share) <= 0.06 * (0 < share < 1)  # of 400 draws three standard deviations
 
 
 def test_a_photo_is_degraded_the_same_whichever_stand_beside_it() -> None:

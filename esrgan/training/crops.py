@@ -36,14 +36,15 @@ def cut(pair: Pair, recipe: Esrgan, number: int) -> Sample:
         low, high = low[:, ::-1], high[:, ::-1]
     if rng.random() < recipe.rotation:
         low, high = np.rot90(low), np.rot90(high)
-    if recipe.degradation != "bicubic":
+    mix = rng.random()
+    if recipe.degradation != "bicubic" and rng.random() >= recipe.clean_crops:
         crop = Image.fromarray(np.ascontiguousarray(high))
         small, truth = degrade(crop, recipe.degradation, (recipe.seed, 2, number))
         low, high = np.asarray(small), np.asarray(truth)
     return {
         "low": torch.from_numpy(low.transpose(2, 0, 1).copy()),
         "high": torch.from_numpy(high.transpose(2, 0, 1).copy()),
-        "mix": torch.tensor(rng.random(), dtype=torch.float32),
+        "mix": torch.tensor(mix, dtype=torch.float32),
     }
 
 

@@ -19,7 +19,7 @@ PERCEPTUAL_LAYERS = ("conv5_4", "every-level", "shallow")
 AUGMENTATION = ("none", "color", "cutout", "color,cutout")
 DISCRIMINATOR_INPUT = ("pixels", "high-bands")
 TRAINED_DEGRADATIONS = ("bicubic", "camera")
-PROBABILITIES = ("horizontal_flip", "rotation", "ema_decay")
+PROBABILITIES = ("clean_crops", "horizontal_flip", "rotation", "ema_decay")
 LARGEST_SEED = 2**32 - 2  # of NumPy's, less one for the second stage
 
 
@@ -97,6 +97,9 @@ class Esrgan:
         "how small photos are made; camera: with blur, noise and JPEG",
         "ESRGAN; camera: lighter than Real-ESRGAN's",
         TRAINED_DEGRADATIONS,
+    )
+    clean_crops: float = setting(
+        0.5, "probability that a crop is shrunk cleanly all the same", f"{OURS}; Real-ESRGAN: 0"
     )
     horizontal_flip: float = setting(0.5, "probability of a horizontal flip", ESRGAN)
     rotation: float = setting(0.5, "probability of a rotation by 90 degrees", ESRGAN)
