@@ -99,7 +99,7 @@ class Esrgan:
         TRAINED_DEGRADATIONS,
     )
     clean_crops: float = setting(
-        0.5, "with --degradation camera, probability that a crop is clean all the same", f"{OURS}; Real-ESRGAN: 0"
+        0.0, "with --degradation camera, probability that a crop is clean all the same", "Real-ESRGAN has none"
     )
     horizontal_flip: float = setting(0.5, "probability of a horizontal flip", ESRGAN)
     rotation: float = setting(0.5, "probability of a rotation by 90 degrees", ESRGAN)
