@@ -104,7 +104,7 @@ def test_infrared_comes_as_often_as_said_and_its_truth_is_grey() -> None:
 
 def test_a_crop_is_a_function_of_seed_and_number_and_keeps_what_bicubic_sees() -> None:
     high = np.asarray(CAT)
-    pair, recipe = Pair(np.asarray(shrink(CAT, 4)), high), Esrgan(crop_size=64, degradation="camera", clean_crops=0)
+    pair, recipe = Pair(np.asarray(shrink(CAT, 4)), high), Esrgan(crop_size=64, degradation="camera")
     clean = replace(recipe, degradation="bicubic")
     for number in range(12):
         sample, again, plain = cut(pair, recipe, number), cut(pair, recipe, number), cut(pair, clean, number)
