@@ -48,6 +48,7 @@ from esrgan.hub.state import fetch_state
 from esrgan.hub.uploads import Uploads
 from esrgan.images.reading import find_images
 from esrgan.images.resize import SCALE, shrink
+from esrgan.models.convert import load
 from esrgan.training.accelerator import make_accelerator
 from esrgan.training.checkpoints import Checkpoints
 from esrgan.training.config import add_config, read_config
@@ -117,12 +118,12 @@ def load_photos(
         with accelerator.main_process_first():
             if accelerator.is_main_process and not (has_run and folder.is_dir()):
                 write_photos(held, folder, recipe.crop_size)
+    validation = spread(find_images(folder) if folder else [], options.max_validation_samples)
     photos: Photos | Stream
     if isinstance(rows, IterableDataset):
         photos = Stream(rows, recipe.crop_size)
     else:
         photos = Photos(rows, recipe.crop_size, workers=recipe.dataloader_num_workers)
-    validation = spread(find_images(folder) if folder else [], options.max_validation_samples)
     hashes = [difference_hash(shrink(read_truth(path), SCALE)) for path in validation]
     if isinstance(photos, Photos):
         for trained, measured in near_duplicates(photos.hashes, hashes):
@@ -135,6 +136,8 @@ def load_photos(
 def run(options: Options, recipe: Esrgan) -> None:
     """Train, and publish if asked."""
     check_file(options.output_dir / RECORD)  # before photos are read, which may take long
+    if options.init_from:
+        load(options.init_from)  # for the same reason
     accelerator = make_accelerator(
         options.mixed_precision,
         options.output_dir,
@@ -146,19 +149,20 @@ def run(options: Options, recipe: Esrgan) -> None:
     if options.report_to != "none":
         start_tracking(accelerator, options.report_to, dataclasses.asdict(recipe))
     checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
+    hub_id = options.hub_model_id if options.push_to_hub and accelerator.is_main_process else None
+    if hub_id and options.resume_from_checkpoint == "latest" and not checkpoints.all():
+        fetch_state(hub_id, options.output_dir)
+    accelerator.wait_for_everyone()
+    photos, validation = load_photos(options, recipe, accelerator, has_run=bool(checkpoints.all()))
     uploads = None
-    if options.hub_model_id and options.push_to_hub and accelerator.is_main_process:
-        if options.resume_from_checkpoint == "latest" and not checkpoints.all():
-            fetch_state(options.hub_model_id, options.output_dir)
+    if hub_id:  # of photos that cannot be read, nothing is made on the Hub
         uploads = Uploads(
             options.output_dir,
-            options.hub_model_id,
+            hub_id,
             private=options.hub_private_repo,
             licence=options.license,
             state=options.hub_strategy == "checkpoint",
         )
-    accelerator.wait_for_everyone()
-    photos, validation = load_photos(options, recipe, accelerator, has_run=bool(checkpoints.all()))
     on_checkpoint = uploads.start if uploads and options.hub_strategy == "checkpoint" else None
     try:
         Trainer(recipe, options, photos, validation, accelerator, on_checkpoint).train()
@@ -186,8 +190,8 @@ def main() -> int:
     except Stopped as stopped:
         sys.stderr.write(f"\n{stopped}\n")
         return 130
-    except KeyboardInterrupt:  # while photos are read
-        sys.stderr.write("\ntrain.py: stopped before the training began\n")
+    except KeyboardInterrupt:  # before or after the steps
+        sys.stderr.write("\ntrain.py: stopped\n")
         return 130
     except torch.OutOfMemoryError:
         sys.stderr.write("\ntrain.py: out of the GPU's memory; give a smaller --train_batch_size or --crop_size.\n")

@@ -545,10 +545,33 @@ def test_training_ends_although_the_token_is_bad_and_the_command_it_gives_publis
     assert hub["me/dogs"].private
 
 
-def test_pushing_without_saying_where_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--push_to_hub"], "--push_to_hub: needs --hub_model_id owner/name"),
+        (["--push_to_hub", "--hub_model_id=dogs"], "--push_to_hub: needs --hub_model_id owner/name"),
+        (["--hub_model_id=me/dogs"], "--hub_model_id: needs --push_to_hub"),
+        (["--hub_private_repo"], "--hub_private_repo: needs --push_to_hub"),
+        (["--hub_strategy=checkpoint"], "--hub_strategy: needs --push_to_hub"),
+    ],
+)
+def test_half_of_what_pushing_takes_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], told: str
+) -> None:
     import train
 
-    for more in ([], ["--hub_model_id=dogs"]):
-        with pytest.raises(SystemExit):
-            train.parse([f"--output_dir={tmp_path}", "--train_data_dir=photos", "--push_to_hub", *more])
-        assert "needs --hub_model_id owner/name" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train.parse([f"--output_dir={tmp_path}", "--train_data_dir=photos", *more])
+    assert told in capsys.readouterr().err
+
+
+def test_an_upload_that_is_interrupted_tells_how_to_publish_the_training(
+    online: Hub, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    uploads = Uploads(run, "me/dogs")
+    monkeypatch.setattr("esrgan.hub.uploads.publish", interrupt)
+    with pytest.raises(HubError, match=r"stopped before all was published\. The training is complete in .* by: python"):
+        uploads.finish()

@@ -293,7 +293,7 @@ def test_a_run_among_the_photos_is_refused(tmp_path: Path, train_here: Train, pa
 @pytest.mark.parametrize(
     ("error", "status", "told"),
     [
-        (KeyboardInterrupt(), 130, "train.py: stopped before the training began"),
+        (KeyboardInterrupt(), 130, "train.py: stopped"),
         (torch.OutOfMemoryError("CUDA"), 1, "train.py: out of the GPU's memory; give a smaller --train_batch_size"),
         (SafetensorError("No space left on device"), 1, "train.py: No space left on device"),
         (
@@ -322,6 +322,22 @@ def test_what_ends_a_run_is_one_sentence(
     assert ended == status
     assert said.startswith(told)
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("option", ["--init_from", "--validation_data_dir"])
+def test_what_is_not_there_is_told_before_photos_are_read(
+    tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr("train.Photos", lambda *_, **__: pytest.fail("photos were read"))
+    status, said = train_here(tmp_path / "out", *PSNR, f"{option}={tmp_path / 'none.pth'}")
+    assert status == 1
+    assert said.startswith(f"train.py: {tmp_path / 'none.pth'}: no such file")
+
+
+def test_photos_that_cannot_be_read_make_no_repository(online: Hub, tmp_path: Path, train_here: Train) -> None:
+    more = ("--push_to_hub", "--hub_model_id=me/dogs")
+    assert train_here(tmp_path / "out", *PSNR, *more, data=tmp_path / "none")[0] == 1
+    assert not online.repositories
 
 
 def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_nothing(

@@ -62,14 +62,15 @@ class Uploads:
         """Publish the run at its end; the commit's address.
 
         Raises:
-            HubError: that cannot be done; the message has the command that does it later.
+            HubError: that cannot be done, or is interrupted; the message has the command that does it later.
         """
-        self.pending.result()
         try:
+            self.pending.result()
             return publish(self._gather(self.folder), self.repo_id, private=self.private, licence=self.licence)
-        except HubError as error:
+        except (HubError, KeyboardInterrupt) as error:
+            told = str(error) or f"{self.repo_id}: stopped before all was published."
             raise HubError(
-                f"{error} The training is complete in {self.folder}; publish it by: {self.command}"
+                f"{told} The training is complete in {self.folder}; publish it by: {self.command}"
             ) from error
 
     def _gather(self, model: Path) -> Files:

@@ -107,6 +107,10 @@ class Options:
                 raise ValueError("--validation_split: not with --validation_data_dir or --streaming")
         if self.early_stopping_patience and not (self.validation_data_dir or self.validation_split):
             raise ValueError("--early_stopping_patience: needs --validation_data_dir or --validation_split")
+        if not self.push_to_hub:
+            for field in dataclasses.fields(self):
+                if field.name.startswith("hub_") and getattr(self, field.name) != field.default:
+                    raise ValueError(f"--{field.name}: needs --push_to_hub")
         if self.push_to_hub and not HUB_ID.fullmatch(self.hub_model_id or ""):
             raise ValueError("--push_to_hub: needs --hub_model_id owner/name")
 
