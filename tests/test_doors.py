@@ -229,6 +229,12 @@ def test_an_address_that_leads_nowhere_public_gets_a_sentence(server: Server, ad
     assert "cannot be fetched" in refused(server, "compare", [{"path": address, "meta": META}, 0])
 
 
+def test_more_addresses_than_a_batch_may_have_are_not_fetched(server: Server) -> None:
+    photo = {"path": "http://no.such.host.invalid/a.png", "meta": META}
+    assert refused(server, "batch", [[photo] * 51, 0]) == "51 web addresses: at most 50 are fetched at once."
+    assert "cannot be fetched" in refused(server, "batch", [[photo] * 50, 0])
+
+
 @pytest.mark.parametrize("data", [[], [None, 0, "", "clean", False, ["dogs"], "PNG", 2]])
 def test_a_missing_photo_and_further_values_are_told_of(server: Server, data: list) -> None:
     assert refused(server, "batch", data).endswith("values were sent where 2 are expected (your photos, detail).")

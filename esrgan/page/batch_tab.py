@@ -14,13 +14,12 @@ from ..images.reading import EXAMPLES, MAX_PIXELS, find_images, write_image
 from .controls import QUIET, SCROLL, Answer, Visit, Work, add_controls, check_detail
 from .failures import failure, refusing
 from .jobs import Step, Studio
-from .limits import MAX_MEGABYTES
+from .limits import MAX_MEGABYTES, MOST_PHOTOS
 from .listeners import heard
 from .uploads import make_folder
 from .wording import INTERVAL, NUMBERS, explained, tell_batch, tell_progress
 from .zero_gpu import on_gpu
 
-MOST_PHOTOS = 50
 HINT = explained(
     f"Which model does better on your photos? Drop {LEAST_PHOTOS} to {MOST_PHOTOS} of them.",
     f"""On a single photo one model may win by chance; over many it shows which is better. Fewer than {LEAST_PHOTOS}

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from .assistants import Server
 from .failures import failure, refusing
 from .fetching import fetch
+from .limits import MOST_PHOTOS
 from .listeners import StreamCounter
 from .preview import LinkPreview
 from .uploads import let_in
@@ -68,6 +69,8 @@ async def check(component: Any, value: Any) -> Any:
     if isinstance(component, gr.File):
         if not isinstance(value, list):
             raise failure(f"{value!r:.60}: must be a list of photos, each of which {SHAPE}.")
+        if (count := sum(map(is_address, value))) > MOST_PHOTOS:
+            raise failure(f"{count} web addresses: at most {MOST_PHOTOS} are fetched at once.")
         return [await check_file(item) for item in value]
     return await check_file(value)
 
@@ -77,5 +80,10 @@ async def check_file(value: Any) -> dict[str, Any]:
     if not (isinstance(value, dict) and isinstance(path := value.get("path"), str) and path):
         raise failure(f"{value!r:.60}: is no photo, which {SHAPE}.")
     with refusing():
-        found = await fetch(path) if path.startswith(("http://", "https://")) else let_in(path)
+        found = await fetch(path) if is_address(value) else let_in(path)
     return {"path": str(found), "meta": META}
+
+
+def is_address(value: Any) -> bool:
+    """Whether a file is to be fetched from the web."""
+    return isinstance(value, dict) and str(value.get("path")).startswith(("http://", "https://"))

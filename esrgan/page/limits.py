@@ -1,4 +1,4 @@
-"""How large a photo may be: by the time and the memory that it takes here."""
+"""How large a photo may be, by the time and the memory that it takes here; and how many there may be at once."""
 
 import math
 
@@ -9,6 +9,7 @@ from ..images.resize import SCALE
 from ..inference.device import free_memory
 
 MAX_MEGABYTES = 30  # of a file
+MOST_PHOTOS = 50
 PROMPT_SECONDS = 30  # for which nobody has to be asked
 PROMPT_PIXELS = 250_000  # nor for so many, however slow the machine: 4 megapixels to compare
 MOST_SECONDS = 1800
