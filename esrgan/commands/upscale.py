@@ -3,7 +3,6 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,20 +96,15 @@ def stage(text: str) -> str | float:
 
 def run(options: argparse.Namespace) -> int:
     """Upscale, by all processes that were launched; a photo that cannot be used does not stop the rest."""
-    from accelerate import PartialState
-    from accelerate.utils import broadcast_object_list, gather_object, parse_flag_from_env
+    from accelerate.utils import broadcast_object_list, gather_object
     from tqdm.auto import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from ..inference.device import best_device
     from ..inference.folder import find_targets, upscale_file
+    from ..inference.processes import process_state
 
-    on_cpu = (
-        options.backend.startswith("openvino")
-        or parse_flag_from_env("ACCELERATE_USE_CPU")
-        or best_device().type == "cpu"
-    )
-    state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))  # how long one process may wait for another
+    state = process_state(cpu=options.backend.startswith("openvino") or best_device().type == "cpu")
     targets = find_targets(options.inputs, options.output, EXTENSIONS.get(options.format))
     wanted = [pair for pair in targets.pairs if options.overwrite or not pair[1].is_file()]
     (wanted,) = broadcast_object_list([wanted])  # one process may have begun to write before another looks

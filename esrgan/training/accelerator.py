@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
-from accelerate.utils import parse_flag_from_env
+from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from ..inference.device import has_fast_bf16
+from ..inference.processes import process_state
 
 LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # set by `accelerate launch`, to what its options or its configuration say
 
@@ -21,7 +21,7 @@ def make_accelerator(mixed_precision: str | None, output_dir: Path, **kwargs: An
         output_dir: where trackers write.
         **kwargs: further arguments of `Accelerator`.
     """
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # it does not look itself, as Accelerator does
+    state = process_state()
     if state.device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # crops are all of one size
         torch.set_float32_matmul_precision("high")  # TF32, as in convolutions already
