@@ -58,7 +58,8 @@ from esrgan.training.holding_out import split_rows, write_photos
 from esrgan.training.options import Options, add_options, add_recipe, taken
 from esrgan.training.recipes import RECIPES, Esrgan
 from esrgan.training.records import RECORD
-from esrgan.training.sources import load_rows, species_of
+from esrgan.training.sources import load_rows
+from esrgan.training.species import species_of
 from esrgan.training.tracking import start_tracking
 from esrgan.training.trainer import Stopped, Trainer
 
@@ -148,7 +149,7 @@ def run(options: Options, recipe: Esrgan) -> None:
         logger.setLevel(logging.ERROR)
     if options.report_to != "none":
         start_tracking(accelerator, options.report_to, dataclasses.asdict(recipe))
-    checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
+    checkpoints = Checkpoints(options.output_dir, options.checkpoints_total_limit)
     hub_id = options.hub_model_id if options.push_to_hub and accelerator.is_main_process else None
     if hub_id and options.resume_from_checkpoint == "latest" and not checkpoints.all():
         fetch_state(hub_id, options.output_dir)
@@ -165,8 +166,9 @@ def run(options: Options, recipe: Esrgan) -> None:
         )
     on_checkpoint = uploads.start if uploads and options.hub_strategy == "checkpoint" else None
     try:
-        Trainer(recipe, options, photos, validation, accelerator, on_checkpoint).train()
+        Trainer(recipe, options, photos, validation, accelerator, checkpoints, on_checkpoint).train()
     except Stopped:
+        accelerator.end_training()
         if uploads:
             uploads.catch_up()
         raise

@@ -507,8 +507,10 @@ def test_an_upload_beside_that_fails_stops_nothing(online: Hub, run: Path, caplo
     uploads.pending.result()
     uploads.start(run / "gan")
     uploads.pending.result()
+    uploads.start(run / "gone")
     assert [record.getMessage().rpartition("; ")[2] for record in caplog.records] == [
         "its end will try again.",
+        "the next checkpoint will try again.",
         "the next checkpoint will try again.",
     ]
     uploads.finish()

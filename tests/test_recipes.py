@@ -45,12 +45,13 @@ def test_every_field_can_be_set_from_the_command_line(name) -> None:
 
 def test_every_option_can_be_set_from_the_command_line() -> None:
     needed = ["--dataset_name=me/photos", "--output_dir=out", "--validation_data_dir=measured"]
+    needed += ["--push_to_hub", "--hub_model_id=me/model"]
     kinds = get_type_hints(Options)
     for field in dataclasses.fields(Options):
         if field.name in ("train_data_dir", "dataset_name", "push_to_hub", "validation_split"):
             continue
         choices = field.metadata["choices"]
-        values = {bool: True, int: 7, str: "some", Path: Path("there")}
+        values = {bool: True, int: 7, str: "me/some", Path: Path("there")}
         kind = next((kind for kind in get_args(kinds[field.name]) if kind in values), kinds[field.name])
         value = "12m" if field.name == "time_limit" else choices[-1] if choices else values[kind]
         argument = f"--{field.name}" if value is True else f"--{field.name}={value}"

@@ -1,5 +1,6 @@
 """What a resumed run goes on from: refused where it is another run or damaged, and recorded as it ran."""
 
+import itertools
 import json
 import logging
 import re
@@ -31,6 +32,7 @@ from esrgan.training.history import read_rows
 from esrgan.training.recipes import Esrgan
 from esrgan.training.time_limit import fitting_steps, parse_duration
 from esrgan.training.trainer import rate_factor
+from esrgan.training.validation import Validation
 
 STEPS = ("--psnr_steps=6", "--gan_steps=0", "--checkpointing_steps=2", "--species=cat")
 TILL_NINE = ("--psnr_steps=9", "--gan_steps=0", "--psnr_learning_rate=0")
@@ -154,7 +156,7 @@ DAMAGED: list[tuple[str, str | bytes | None]] = [
 
 
 def test_damage_is_one_sentence_that_offers_an_older_checkpoint(run: Path) -> None:
-    checkpoints = Checkpoints(run / "checkpoints", 3)
+    checkpoints = Checkpoints(run, 3)
     newest, older = (run / "checkpoints" / f"psnr-00000{step}" for step in (6, 4))
     kept = {name: (newest / name).read_bytes() for name in FILES}
     for name, content in DAMAGED:
@@ -184,7 +186,7 @@ def test_any_change_of_a_checkpoints_files_is_told_or_leaves_the_steps_as_they_a
     end = data.draw(st.integers(begin, min(len(kept), begin + 20)))
     path.write_bytes(kept[:begin] + data.draw(st.binary(max_size=8)) + kept[end:])
     try:
-        found = Checkpoints(run / "checkpoints", 3).find("latest")
+        found = Checkpoints(run, 3).find("latest")
     except TrainingError:
         pass
     else:
@@ -199,7 +201,7 @@ def test_names_that_no_checkpoint_has_are_passed_over(run: Path) -> None:
     for name in ("psnr-²", "psnr-7", "psnr--00009", "gan-", "psnr-000008"):
         shutil.copytree(folder / "psnr-000006", folder / name)
     shutil.rmtree(folder / "psnr-000008")
-    checkpoints = Checkpoints(folder, 3)
+    checkpoints = Checkpoints(run, 3)
     found = checkpoints.find("latest")
     assert found
     assert found.progress.folder_name == "psnr-000006"
@@ -335,7 +337,7 @@ def test_a_checkpoint_from_elsewhere_leaves_no_later_one_behind(
         0,
         "",
     )
-    kept = [read(path) for path in Checkpoints(run / "checkpoints", 3).all()]
+    kept = [read(path) for path in Checkpoints(run, 3).all()]
     assert [checkpoint.progress.step for checkpoint in kept] == [2, 3, 6]
     assert kept[-1].record.segments[-1].psnr_learning_rate == 1e-5
 
@@ -425,20 +427,43 @@ def test_a_time_limit_sets_the_schedule_of_both_stages_and_a_resume_keeps_it(
         assert train_here(whole, *options) == (0, "")
     record = json.loads((whole / "recipe.json").read_text())
     assert record["fitted_stages"] == ["psnr", "gan"]
-    # Of the 25 s of each stage 10 are left after 12 steps and three looks at the clock, of which one is taken for a
-    # measurement's: (0.95 * 10 - 1) / (1 + 1 / 500) = 8.48.
-    assert (record["psnr_steps"], record["gan_steps"]) == (20, 20)
+    # Of the 25 s of each stage 12 are left after 12 steps and a look at the clock: 0.95 * 12 = 11.4.
+    assert (record["psnr_steps"], record["gan_steps"]) == (23, 23)
     rows = read_rows(whole / "history.csv")
     assert [(row["stage"], row["step"]) for row in rows] == [
-        (stage, i + 1) for stage in ("psnr", "gan") for i in range(20)
+        (stage, i + 1) for stage in ("psnr", "gan") for i in range(23)
     ]
-    assert "1 s a step: the psnr stage gets 20 steps, to end within 50s" in caplog.text
+    assert "1 s a step: the psnr stage gets 23 steps, to end within 50s" in caplog.text
     assert rows[-1]["learning_rate"] < 0.02 * 1e-4, "the schedule ends where the stage does"
     shutil.copytree(whole, cut)
-    shutil.rmtree(cut / "checkpoints" / "gan-000020")
+    shutil.rmtree(cut / "checkpoints" / "gan-000023")
     clock[0] = 10_000.0
     assert train_here(cut, *options, LATEST) == (0, "")
     assert not differences(contents(whole), contents(cut))
+
+
+@pytest.mark.parametrize(
+    ("every", "measured_at"),
+    [(500, [12, 22]), (4, [4, 8, 12, 16, 20])],  # (0.95 * 12 - 1) / (1 + 1 / 500) = 10.4, and / (1 + 1 / 4) = 8.3
+)
+def test_a_time_limit_leaves_time_for_measurements(
+    tmp_path: Path, train_here: Train, monkeypatch: pytest.MonkeyPatch, every: int, measured_at: list[int]
+) -> None:
+    def measure(validation: Validation, _: Generator) -> dict[str, float]:
+        validation.seconds = 1.0
+        return {"psnr_y": 30.0}
+
+    clock = itertools.count(1.0)
+    monkeypatch.setattr(time_limit, "running_seconds", lambda: next(clock))
+    monkeypatch.setattr(trainer, "running_seconds", lambda: next(clock))
+    monkeypatch.setattr(Validation, "measure", measure)
+    photos = make_photos(tmp_path / "measured", 1)
+    more = ("--time_limit=25s", "--psnr_steps=1000", "--gan_steps=0", "--checkpointing_steps=1000")
+    more += (f"--validation_data_dir={photos}", f"--validation_steps={every}")
+    assert train_here(tmp_path / "run", *more) == (0, "")
+    rows = read_rows(tmp_path / "run" / "history.csv")
+    assert [row["step"] for row in rows if "validation_psnr_y" in row] == measured_at
+    assert rows[-1]["step"] == measured_at[-1]
 
 
 def test_a_finished_run_is_extended_by_steps_with_a_schedule_of_their_own_and_by_a_stage(

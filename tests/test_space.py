@@ -175,7 +175,7 @@ def test_a_space_gets_further_models(published: Hub, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "program", [app.main, lambda options: main([*DEPLOY, *options])], ids=["app.py", "deploy-space"]
 )
-@pytest.mark.parametrize("text", ["cats", "cats=", "=x", "Cats=x", "dogs=x", "map=x", "a cat=x"])
+@pytest.mark.parametrize("text", ["cats", "cats=", "=x", "Cats=x", "dogs=x", "map=x", "consistency=x", "a cat=x"])
 def test_a_further_model_needs_a_name_and_a_source(
     program: Callable[[list[str]], int], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,10 +42,11 @@ from esrgan.images.resize import shrink
 from esrgan.training import stages
 from esrgan.training.averaging import Average
 from esrgan.training.checkpoints import Checkpoints, order
+from esrgan.training.crops import to_floats
 from esrgan.training.history import HISTORY, read_rows
 from esrgan.training.recipes import Esrgan
 from esrgan.training.records import RECORD
-from esrgan.training.trainer import rate_factor, to_floats
+from esrgan.training.trainer import rate_factor
 
 BOTH = ("--psnr_steps=7", "--gan_steps=4", "--checkpointing_steps=3")
 PSNR = ("--psnr_steps=4", "--gan_steps=0", "--checkpointing_steps=2")
@@ -603,7 +604,7 @@ def test_a_compiled_stage_has_the_losses_and_names_of_another(
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))  # inductor takes minutes
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
     for after, more in (("psnr-000007", ["--compile"]), ("gan-000003", [])):
-        for checkpoint in Checkpoints(tmp_path / "checkpoints", 3).all():
+        for checkpoint in Checkpoints(tmp_path, 3).all():
             if order(checkpoint) > order(tmp_path / after):
                 shutil.rmtree(checkpoint)
         assert train_here(tmp_path, *BOTH, "--resume_from_checkpoint=latest", *more) == (0, "")

@@ -18,7 +18,8 @@ from esrgan.errors import DataError
 from esrgan.training import sources
 from esrgan.training.datasets import Photos
 from esrgan.training.duplicates import difference_hash, near_duplicates
-from esrgan.training.sources import is_called, load_rows
+from esrgan.training.sources import load_rows
+from esrgan.training.species import is_called
 
 PHOTO = Image.open(EXAMPLES / "polar_bear.png").convert("RGB")
 Make = Callable[[Iterable[str]], Path]

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 TOKEN = "The token is that of `hf auth login`, or HF_TOKEN."
-RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map", "doubt")  # the page has these pictures already
+RESERVED = ("original", "small", "bicubic", "mixed", "dogs", "map", "doubt", "consistency")  # of the page itself
 
 
 class AddModel(argparse.Action):

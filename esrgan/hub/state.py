@@ -23,7 +23,7 @@ LOOKED_BACK_AT = ("psnr", "psnr-best", "gan-best")
 
 def gather_state(run: Path) -> Files:
     """A run's newest checkpoint, and the model folders that going on from it needs; nothing where there is none."""
-    folders = [*Checkpoints(run / "checkpoints", 1).all()[-1:], *(run / name for name in LOOKED_BACK_AT)]
+    folders = [*Checkpoints(run).all()[-1:], *(run / name for name in LOOKED_BACK_AT)]
     paths = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     return {f"{STATE}/{path.relative_to(run).as_posix()}": _published(path) for path in paths}
 
@@ -58,7 +58,7 @@ def fetch_state(repo_id: str, run: Path) -> None:
             return
         raise
     run.mkdir(parents=True, exist_ok=True)
-    checkpoints = Checkpoints(there / "checkpoints", 1).all()
+    checkpoints = Checkpoints(there).all()
     for folder in [*(there / name for name in LOOKED_BACK_AT if (there / name).is_dir()), *checkpoints]:
         place = run / folder.relative_to(there)
         place.parent.mkdir(exist_ok=True)

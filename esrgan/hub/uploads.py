@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub.utils import disable_progress_bars
 
-from ..errors import HubError
+from ..errors import EsrganError, HubError
 from .publish import Files, asking, gather, make_repository, publish
 from .state import gather_state
 
@@ -48,8 +48,14 @@ class Uploads:
     def start(self, model: Path) -> None:
         """Publish a model folder of the run as it is now, unless the upload before is still under way."""
         self.passed_over = None if self.pending.done() else model
-        if not self.passed_over:
-            self.pending = self.pool.submit(self._publish, self._gather(model))
+        if self.passed_over:
+            return
+        try:
+            files = self._gather(model)
+        except (EsrganError, OSError) as error:
+            logger.warning("%s: not published (%s); the next checkpoint will try again.", self.repo_id, error)
+        else:
+            self.pending = self.pool.submit(self._publish, files)
 
     def catch_up(self) -> None:
         """Publish what `start` has passed over last, for a run that stops before its end."""

@@ -5,6 +5,7 @@ import logging
 import math
 import re
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,16 +101,34 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(path, progress, Record.load(path / RECORD), rows)
 
 
+def extends(progress: Progress, recorded: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
+    """Whether a run is asked for a stage after its last, or one that was finished for more steps in that.
+
+    Args:
+        progress: how far it is.
+        recorded: the steps that its stages had, in their order.
+        wanted: those that they are to have.
+    """
+    stages = list(recorded)
+    last = [name for name in stages if recorded[name]][-1]
+    if progress.stage != last or progress.step != recorded[last] != wanted[last]:
+        return False
+    later = stages.index(last)
+    return all(wanted[name] == recorded[name] for name in stages[:later]) and all(
+        wanted[name] >= recorded[name] for name in stages[later:]
+    )
+
+
 class Checkpoints:
     """The checkpoints of one training.
 
     Args:
-        folder: where they are.
+        run: the training's folder.
         limit: how many are kept.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
-        self.folder = folder
+    def __init__(self, run: Path, limit: int = 1) -> None:
+        self.folder = run / "checkpoints"
         self.limit = limit
 
     def all(self) -> list[Path]:

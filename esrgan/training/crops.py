@@ -24,8 +24,9 @@ def cut(pair: Pair, recipe: Esrgan, number: int) -> Sample:
 
     Returns:
         `low`: uint8 (3, crop/4, crop/4), of the photo shrunk as a whole, or of the crop degraded as the recipe says;
-        `high`: uint8 (3, crop, crop), the same place in the photo; `mix`: a float uniform in 0..1, where the gradient
-        penalty of this sample is taken.
+        `high`: uint8 (3, crop, crop), the same place in the photo; `mix`: a float uniform in 0..1, from which
+        all is drawn that a step decides for this sample: how it is moved and augmented, where the gradient penalty is
+        taken.
     """
     rng = np.random.default_rng((recipe.seed, 1, number))
     side = recipe.crop_size // SCALE
@@ -111,3 +112,15 @@ def make_loader(photos: Photos | Stream, recipe: Esrgan, numbers: range, pin_mem
         pin_memory=pin_memory,
         worker_init_fn=_ignore_signals,
     )
+
+
+def to_floats(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """What a stage's step takes, of a batch as the loader gives it, without waiting for the device.
+
+    Returns:
+        `low`: float (N, 3, H, W) in 0..1 and `high`: float (N, 3, 4H, 4W) in 0..1, on the device, channels last;
+        `mix`: float (N,) in 0..1, on the CPU.
+    """
+    low, high = (sample[key].to(device, non_blocking=True).float() / 255 for key in ("low", "high"))
+    low, high = (crops.contiguous(memory_format=torch.channels_last) for crops in (low, high))
+    return low, high, sample["mix"]

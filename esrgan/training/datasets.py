@@ -39,19 +39,28 @@ class Pair:
     high: np.ndarray
 
 
-def make_pair(content: str | bytes, name: str, min_side: int) -> Pair:
+def find_photo(row: dict[str, Any], number: int) -> tuple[str | bytes, str]:
+    """Where the photo of a row is, or its file's content, as `read_content` takes it; and what to call it in messages.
+
+    Args:
+        row: with an undecoded `image` column ({"path", "bytes"}).
+        number: of the row, for a photo without a name.
+    """
+    image = row["image"]
+    return image["bytes"] or image["path"], str(image["path"] or f"photo {number}")
+
+
+def make_pair(content: bytes, name: str, min_side: int) -> Pair:
     """Decode a photo and shrink it by the protocol.
 
     Args:
-        content: a path, an address as `datasets` writes them (`hf://…`, `zip://inside.jpg::outside.zip`), or encoded.
+        content: its file's.
         name: what to call it in messages.
         min_side: the least width and height, pixels.
 
     Raises:
-        ImageError: it cannot be read, or is too small.
+        ImageError: it cannot be decoded, or is too small.
     """
-    if isinstance(content, str) and "://" in content:
-        content = read_content(content, name)
     truth = read_cropped(content, SCALE, name)
     if min(truth.size) < min_side:
         raise ImageError(f"{name}: {truth.width} x {truth.height} pixels are too few for crops of {min_side}.")
@@ -59,7 +68,16 @@ def make_pair(content: str | bytes, name: str, min_side: int) -> Pair:
 
 
 def read_content(content: str | bytes, name: str) -> bytes:
-    """An encoded photo; arguments as for `make_pair`."""
+    """The content of a photo's file.
+
+    Args:
+        content: that already, a path, or an address as `datasets` writes them (`hf://…`,
+            `zip://inside.jpg::outside.zip`).
+        name: what to call it in messages.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
     if isinstance(content, bytes):
         return content
     try:
@@ -102,25 +120,25 @@ class Photos:
             copies = 1 if get_start_method() == "fork" else 1 + workers
             processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
             memory = psutil.virtual_memory().available // (2 * copies * processes)
-        self.contents: list[str | bytes] = []
+        self.places: list[str | bytes] = []
         self.pairs: list[Pair | None] = []
         self.names: list[str] = []
         self.hashes: list[np.ndarray] = []
         skipped: list[str] = []
         digest = hashlib.sha256()
         for row in tqdm(rows, desc="reading photos", unit="photo", leave=False):
-            content: str | bytes = row["image"]["bytes"] or row["image"]["path"]
-            name = str(row["image"]["path"] or f"photo {len(self.pairs) + len(skipped)}")
+            place, name = find_photo(row, len(self.pairs) + len(skipped))
             try:
+                content = read_content(place, name)
                 pair = make_pair(content, name, min_side)
-                digest.update(hashlib.sha256(read_content(content, name)).digest())
             except ImageError as error:
                 skipped.append(str(error))
                 continue
+            digest.update(hashlib.sha256(content).digest())
             self.names.append(name)
             self.hashes.append(difference_hash(Image.fromarray(pair.low)))
             memory -= pair.low.nbytes + pair.high.nbytes
-            self.contents.append(b"" if memory > 0 else content)
+            self.places.append(b"" if memory > 0 else place)
             self.pairs.append(pair if memory > 0 else None)
         self.fingerprint = digest.hexdigest()
         if skipped:
@@ -133,7 +151,8 @@ class Photos:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Pair:
-        return self.pairs[index] or make_pair(self.contents[index], self.names[index], min_side=1)
+        name = self.names[index]
+        return self.pairs[index] or make_pair(read_content(self.places[index], name), name, min_side=1)
 
 
 class Stream:
@@ -157,9 +176,9 @@ class Stream:
         self.rows.set_epoch(number)
         usable = 0
         for index, row in enumerate(self.rows):
-            name = str(row["image"]["path"] or f"photo {index}")
+            place, name = find_photo(row, index)
             try:
-                pair = make_pair(row["image"]["bytes"] or row["image"]["path"], name, self.min_side)
+                pair = make_pair(read_content(place, name), name, self.min_side)
             except ImageError as error:
                 if number == 0:
                     logger.warning("skipped: %s", error)

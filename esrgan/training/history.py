@@ -46,7 +46,8 @@ def write_rows(rows: list[Row], path: Path) -> None:
 class History:
     """Rows of one training, kept in memory and on disk.
 
-    A row has `stage` and `step`, and any of the losses, `learning_rate`, `validation_psnr_y`, `bicubic_psnr_y`.
+    A row has `stage` and `step`, and any of the losses, `learning_rate`, `validation_` and a metric's key, and
+    `bicubic_psnr_y` (dB).
 
     Args:
         folder: where `history.csv` and `curves.png` go.

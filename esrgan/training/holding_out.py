@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DataError, ImageError
 from ..files import replacing_folder
 from ..images.reading import EXTENSIONS
-from .datasets import make_pair, read_content
+from .datasets import find_photo, make_pair, read_content
 
 logger = logging.getLogger(__name__)
 
@@ -52,17 +52,16 @@ def write_photos(rows: datasets.Dataset, folder: Path, min_side: int) -> None:
     table: list[dict[str, Any]] = []
     with replacing_folder(folder, MARK) as temporary:
         for number, row in enumerate(rows):
-            name = row["image"]["path"] or f"photo {number}"
-            content = row["image"]["bytes"] or row["image"]["path"]
+            place, name = find_photo(row, number)
             try:
+                content = read_content(place, name)
                 make_pair(content, name, min_side)
-                encoded = read_content(content, name)
             except ImageError as error:
                 logger.warning("skipped: %s", error)
                 continue
             suffix = Path(name.partition("::")[0]).suffix.lower()
             file = f"{number:05d}{suffix if suffix in EXTENSIONS else '.jpg'}"
-            (temporary / file).write_bytes(encoded)
+            (temporary / file).write_bytes(content)
             table.append({"file_name": file, "photo": name})
         if not table:
             raise DataError("--validation_split: none of the photos that it holds out can be used; hold out more.")

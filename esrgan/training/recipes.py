@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..models.generator import LARGEST
+from .adversarial import ADVERSARIAL_LOSSES
+from .perceptual import LAYERS
+from .views import AUGMENTATIONS
 
 LI = "Li, DAML 2023, section 2.3"
 ESRGAN = "Wang et al., arXiv:1809.00219, section 4.1"
@@ -13,10 +16,7 @@ REAL_ESRGAN = "Real-ESRGAN, arXiv:2107.10833, section 4.1"
 OURS = "ours, for data sets of 100 photos"
 
 SCHEDULES = ("cosine", "constant")
-ADVERSARIAL = ("ragan", "wgan-gp", "gan", "rpgan")
 DISCRIMINATORS = ("vgg", "unet")
-PERCEPTUAL_LAYERS = ("conv5_4", "every-level", "shallow")
-AUGMENTATION = ("none", "color", "cutout", "color,cutout")
 DISCRIMINATOR_INPUT = ("pixels", "high-bands")
 TRAINED_DEGRADATIONS = ("bicubic", "camera")
 PROBABILITIES = ("clean_crops", "horizontal_flip", "rotation", "ema_decay")
@@ -50,16 +50,16 @@ class Esrgan:
         "ragan",
         "relativistic average, Wasserstein, cross-entropy, or relativistic by pairs",
         f"{ESRGAN}; rpgan: R3GAN, arXiv:2501.05441",
-        ADVERSARIAL,
+        tuple(ADVERSARIAL_LOSSES),
     )
     discriminator: str = setting(
-        "unet", "judges each pixel, or as vgg the whole crop", f"{REAL_ESRGAN}; ESRGAN: vgg", DISCRIMINATORS
+        "unet", "the critic: vgg judges the whole crop, unet each pixel", f"{REAL_ESRGAN}; ESRGAN: vgg", DISCRIMINATORS
     )
     perceptual_layers: str = setting(
         "every-level",
         "VGG19's features that are compared",
         f"{REAL_ESRGAN}; ESRGAN: conv5_4; shallow: SROT",
-        PERCEPTUAL_LAYERS,
+        tuple(LAYERS),
     )
     perceptual_weight: float = setting(1.0, "weight of the VGG19 term", "ESRGAN equation 3")
     adversarial_weight: float = setting(0.1, "weight of the adversarial term, lambda", f"{REAL_ESRGAN}; ESRGAN: 5e-3")
@@ -77,7 +77,10 @@ class Esrgan:
         0.0, "weight of the L1 after shrinking and enlarging by the first stage", "ESRGAN has none; AESOP, CVPR 2025"
     )
     augmentation: str = setting(
-        "none", "how the critic's crops are changed at random", "ESRGAN; DiffAugment, arXiv:2006.10738", AUGMENTATION
+        "none",
+        "how the critic's crops are changed at random",
+        "ESRGAN; DiffAugment, arXiv:2006.10738",
+        ("none", *AUGMENTATIONS, ",".join(AUGMENTATIONS)),
     )
     discriminator_input: str = setting(
         "pixels", "what the critic sees", "ESRGAN; high-bands: WGSR, CVPR 2024", DISCRIMINATOR_INPUT
@@ -106,8 +109,13 @@ class Esrgan:
     dataloader_num_workers: int = setting(4, "processes that cut crops; 0: the training process itself", OURS)
     seed: int = setting(0, "decides the start weights, the order of photos, crops and augmentations", OURS)
 
+    @property
+    def steps(self) -> dict[str, int]:
+        """How many steps each stage has, in their order."""
+        return {"psnr": self.psnr_steps, "gan": self.gan_steps}
+
     def __post_init__(self) -> None:
-        if not self.psnr_steps + self.gan_steps:
+        if not any(self.steps.values()):
             raise ValueError("psnr_steps and gan_steps are both 0: nothing to do")
         unit = 32 if self.gan_steps else 4
         if self.crop_size < unit or self.crop_size % unit:
@@ -130,6 +138,12 @@ class Esrgan:
             raise ValueError("adversarial wgan-gp: needs a gradient_penalty_weight; 10 is usual")
 
 
+def instead(name: str, value: Any, source: str) -> Any:
+    """A setting of `Esrgan` with another value, from another source."""
+    known = Esrgan.__dataclass_fields__[name].metadata
+    return setting(value, known["meaning"], source, known["choices"])
+
+
 @dataclass(frozen=True)
 class Paper(Esrgan):
     """What "Super-Resolution Analysis of Animal Images Based on ESRGAN Model" ran, from scratch.
@@ -137,36 +151,27 @@ class Paper(Esrgan):
     It speaks of 2000 iterations and of 5 training cycles; its curves end at 2000, so the cycles are taken as fifths.
     """
 
-    psnr_steps: int = setting(0, "optimiser steps of the L1 stage", "the paper has no such stage")
-    gan_steps: int = setting(2000, "optimiser steps of the adversarial stage", LI)
-    train_batch_size: int = setting(8, "batch size on each process", LI)
-    crop_size: int = setting(128, "side of the high-resolution crops, pixels", "not given; ESRGAN's")
-    learning_rate: float = setting(1e-4, "Adam's learning rate in the adversarial stage", LI)
-    discriminator_learning_rate: float = setting(1e-4, "the discriminator's learning rate", LI)
-    lr_scheduler: str = setting(
-        "constant", "the rate's course in a stage, cosine to 1 %", "the paper has no schedule", SCHEDULES
-    )
-    lr_warmup_steps: int = setting(0, "steps over which the rate rises linearly, in each stage", "the paper has none")
-    adversarial: str = setting(
-        "ragan",
-        "relativistic average, Wasserstein, cross-entropy, or relativistic by pairs",
-        "Li, equations 3 and 4",
-        ADVERSARIAL,
-    )
-    discriminator: str = setting("vgg", "judges the whole crop, or as unet each pixel", "ESRGAN's", DISCRIMINATORS)
-    perceptual_layers: str = setting("conv5_4", "VGG19's features that are compared", "ESRGAN's", PERCEPTUAL_LAYERS)
-    adversarial_weight: float = setting(5e-3, "weight of the adversarial term, lambda", "not given; ESRGAN's")
-    pixel_weight: float = setting(1e-2, "weight of the L1 term, eta", "not given; ESRGAN's")
-    consistency_weight: float = setting(0.0, "weight of the L1 of what the result shrinks to", "the paper has none")
-    grid_weight: float = setting(0.0, "weight of the L1 of local means of every fourth pixel", "the paper has none")
-    shift: int = setting(0, "pixels by which, at most, crops are moved before they are judged", "the paper has none")
-    gradient_penalty_weight: float = setting(10.0, "weight of the gradient penalty; 0 leaves it out", LI)
-    ema_decay: float = setting(
-        0.0, "decay of the averaged weights, which are the ones kept; 0: no average", "the paper has none"
-    )
-    horizontal_flip: float = setting(0.5, "probability of a horizontal flip", "Li, DAML 2023, section 2.1")
-    rotation: float = setting(0.5, "probability of a rotation by 90 degrees", "Li, DAML 2023, section 2.1")
-    dataloader_num_workers: int = setting(4, "processes that cut crops; 0: the training process itself", LI)
+    psnr_steps: int = instead("psnr_steps", 0, "the paper has no such stage")
+    gan_steps: int = instead("gan_steps", 2000, LI)
+    train_batch_size: int = instead("train_batch_size", 8, LI)
+    crop_size: int = instead("crop_size", 128, "not given; ESRGAN's")
+    learning_rate: float = instead("learning_rate", 1e-4, LI)
+    discriminator_learning_rate: float = instead("discriminator_learning_rate", 1e-4, LI)
+    lr_scheduler: str = instead("lr_scheduler", "constant", "the paper has no schedule")
+    lr_warmup_steps: int = instead("lr_warmup_steps", 0, "the paper has none")
+    adversarial: str = instead("adversarial", "ragan", "Li, equations 3 and 4")
+    discriminator: str = instead("discriminator", "vgg", "ESRGAN's")
+    perceptual_layers: str = instead("perceptual_layers", "conv5_4", "ESRGAN's")
+    adversarial_weight: float = instead("adversarial_weight", 5e-3, "not given; ESRGAN's")
+    pixel_weight: float = instead("pixel_weight", 1e-2, "not given; ESRGAN's")
+    consistency_weight: float = instead("consistency_weight", 0.0, "the paper has none")
+    grid_weight: float = instead("grid_weight", 0.0, "the paper has none")
+    shift: int = instead("shift", 0, "the paper has none")
+    gradient_penalty_weight: float = instead("gradient_penalty_weight", 10.0, LI)
+    ema_decay: float = instead("ema_decay", 0.0, "the paper has none")
+    horizontal_flip: float = instead("horizontal_flip", 0.5, "Li, DAML 2023, section 2.1")
+    rotation: float = instead("rotation", 0.5, "Li, DAML 2023, section 2.1")
+    dataloader_num_workers: int = instead("dataloader_num_workers", 4, LI)
 
 
 RECIPES: dict[str, type[Esrgan]] = {"esrgan": Esrgan, "paper": Paper}

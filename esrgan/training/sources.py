@@ -1,37 +1,26 @@
-"""Photos to train on, from folders as people have them and from the Hub: which split, which column, which species."""
+"""Photos to train on, from folders as people have them and from the Hub: their rows, with the photos as they are."""
 
 import glob
 import logging
 import os
-import re
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import datasets
 import numpy as np
 
 from ..errors import DataError
 from ..images.reading import EXTENSIONS
+from .species import Rows, of_species
+from .splits import SPLITS, choose_split, split_of
 
 logger = logging.getLogger(__name__)
 
-Rows: TypeAlias = "datasets.Dataset | datasets.IterableDataset"
-
-SPLITS = {
-    "train": ("train", "training"),
-    "test": ("test", "testing", "eval", "evaluation"),
-    "validation": ("validation", "val", "valid", "dev"),
-}
-SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
 NO_PHOTOS = {"annotations", "labels", "masks", "segmentations", "trimaps"}  # pictures about photos, by their folder
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-LOOKED_AT = 500  # rows of a stream, for the names in its columns
-NAMED = 20
-FOLDERS = "folders"
 
 
 def load_rows(
@@ -67,7 +56,7 @@ def load_rows(
     rows = _from_hub(source, config_name, split, streaming) if is_hub_id else _from_folder(source, split, streaming)
     rows = _with_image(rows, image_column, source)
     if species:
-        rows = _only(rows, species, species_column, source)
+        rows = of_species(rows, species, species_column, source)
     if isinstance(rows, datasets.IterableDataset):
         rows = rows.shuffle(seed=seed, buffer_size=1000)
         if not max_samples:
@@ -81,36 +70,6 @@ def load_rows(
     return rows
 
 
-def species_of(rows: datasets.Dataset, column: str | None, source: str) -> list[str]:
-    """The species of each row, as a column or else the folders of the photo name it; of all "" where nothing does.
-
-    Args:
-        rows: as `load_rows` gives them.
-        column: the column that says it; by default one of labels, or called species, label or class.
-        source: where they are from.
-
-    Raises:
-        DataError: there is no such column.
-    """
-    labels = [name for name, feature in rows.features.items() if isinstance(feature, datasets.ClassLabel)]
-    named = [name for name in rows.features if name.casefold() in ("species", "label", "class")]
-    column = column or next(iter([*labels, *named]), FOLDERS)
-    if column != FOLDERS and column not in rows.features:
-        raise DataError(f"{source}: no column {column}; there are {', '.join(rows.features)} (--species_column).")
-    name_of = _naming(rows, column, source)
-    return [" ".join(name_of(value)) for value in rows["image" if column == FOLDERS else column]]
-
-
-def _choose(splits: Iterable[str], wanted: str, source: str) -> str:
-    """The split that is wanted, or the only one if its name does not say that it is for something else."""
-    names = list(splits)
-    if wanted in names:
-        return wanted
-    if len(names) == 1 and names[0] not in ("test", "validation"):
-        return names[0]
-    raise DataError(f"{source}: no split {wanted}; there are {', '.join(names)} (--dataset_split).")
-
-
 def _from_hub(source: str, config_name: str | None, split: str, streaming: bool) -> Rows:
     try:
         splits = datasets.load_dataset(source, config_name, streaming=streaming)
@@ -121,12 +80,12 @@ def _from_hub(source: str, config_name: str | None, split: str, streaming: bool)
             f"{source}: made by a script of its own, which is not run; download the photos and give their folder as "
             "--train_data_dir."
         ) from error
-    except (FileNotFoundError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
+    except (FileNotFoundError, ValueError) as error:
         told = " ".join(str(error).split())
         if "Config name is missing" in told or "BuilderConfig" in told:
             raise DataError(f"{source}: which part of it? {told} (--dataset_config_name)") from error
         raise DataError(f"{source}: no images found ({str(error).splitlines()[0]}).") from error
-    return splits[_choose(splits, split, source)]
+    return splits[choose_split(splits, split, source)]
 
 
 def _from_folder(source: str, split: str, streaming: bool) -> Rows:
@@ -139,7 +98,7 @@ def _from_folder(source: str, split: str, streaming: bool) -> Rows:
     files = _data_files(root, source)
     if not files:
         raise DataError(f"{source}: no images in this folder.")
-    chosen = _choose(files, split, source)
+    chosen = choose_split(files, split, source)
     try:
         loaded = datasets.load_dataset(
             "imagefolder", data_files={chosen: files[chosen]}, drop_labels=True, streaming=streaming
@@ -153,7 +112,7 @@ def _from_folder(source: str, split: str, streaming: bool) -> Rows:
         return loaded[chosen]
     rows = loaded[chosen].cast_column("image", datasets.Image(decode=False))
     return rows.filter(  # metadata above the splits bring in the photos of all
-        lambda image: _split_of(Path(image["path"].rpartition("::")[2]).parent, root) == chosen, input_columns="image"
+        lambda image: split_of(Path(image["path"].rpartition("::")[2]).parent, root) == chosen, input_columns="image"
     )
 
 
@@ -167,12 +126,6 @@ def _check_table(path: Path) -> None:
         raise DataError(f"{path}: is no text in UTF-8; save it anew as such, or remove it.") from error
     if len(rows) < (2 if path.suffix == ".csv" else 1):
         raise DataError(f"{path}: has no rows; name the photos in it, or remove it.")
-
-
-def _split_of(folder: Path, root: Path) -> str | None:
-    """The split that a folder is named after, or one above it."""
-    parts = folder.relative_to(root).parts
-    return next((SPLIT_OF[part.casefold()] for part in parts if part.casefold() in SPLIT_OF), None)
 
 
 def _data_files(root: Path, source: str) -> dict[str, list[str]]:
@@ -191,7 +144,7 @@ def _data_files(root: Path, source: str) -> dict[str, list[str]]:
         if NO_PHOTOS & set(parts):
             left_out.append(folder)
             continue
-        found.setdefault(_split_of(Path(folder), root), []).append(Path(folder))
+        found.setdefault(split_of(Path(folder), root), []).append(Path(folder))
     if left_out:
         logger.warning("%s: left out, as pictures about photos: %s", source, ", ".join(left_out))
     loose = found.pop(None, [])
@@ -226,101 +179,3 @@ def _with_image(rows: Rows, column: str | None, source: str) -> Rows:
     if isinstance(rows, datasets.Dataset) and not rows.data["image"].null_count:
         return rows
     return rows.filter(lambda image: image is not None, input_columns="image")
-
-
-def _only(rows: Rows, species: str, column: str | None, source: str) -> Rows:
-    """The rows of one species."""
-    columns = _named_columns(rows, source)
-    if column is not None and column not in columns:
-        raise DataError(f"{source}: no column {column} of names; there are {', '.join(columns)} (--species_column).")
-    if column is None:
-        column = next(
-            (name for name, known in columns.items() if any(is_called(value, species) for value in known)), None
-        )
-    known = sorted(columns[column] if column else set().union(*columns.values()))
-    if not known:
-        raise DataError(f"{source}: nothing says which photo shows a {species}; a column or folders of species would.")
-    wanted = {value for value in known if is_called(value, species)}
-    if column is None or not wanted:
-        shown = ", ".join(known[:NAMED]) + (", …" if len(known) > NAMED else "")
-        raise DataError(
-            f"{source}: no {species} in {' or '.join([column] if column else columns)}; there are {shown}. Give one of "
-            "these to --species, or another column to --species_column."
-        )
-    name_of = _naming(rows, column, source)
-    given = "image" if column == FOLDERS else column
-    return rows.filter(lambda value: not wanted.isdisjoint(name_of(value)), input_columns=given)
-
-
-def _named_columns(rows: Rows, source: str) -> dict[str, set[str]]:
-    """The names in each column that may say a species, and in the folders that the photos lie in."""
-    features = rows.features or {}
-    columns = [
-        name
-        for name, feature in features.items()
-        if isinstance(feature, datasets.ClassLabel)
-        or (isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string", "int64", "int32"))
-    ]
-    sample = rows if isinstance(rows, datasets.Dataset) else list(rows.take(LOOKED_AT))
-    found = {}
-    for name in [*columns, FOLDERS]:
-        name_of = _naming(rows, name, source)
-        if isinstance(features.get(name), datasets.ClassLabel):
-            found[name] = set(features[name].names)
-            continue
-        key = "image" if name == FOLDERS else name
-        values = sample[key] if isinstance(sample, datasets.Dataset) else [row[key] for row in sample]
-        found[name] = {word for value in values for word in name_of(value)}
-    return found if found[FOLDERS] or not columns else {name: found[name] for name in columns}
-
-
-def _naming(rows: Rows, column: str, source: str) -> Callable[[Any], tuple[str, ...]]:
-    """What a value of a column calls the photo; several names for a photo in folders within folders."""
-    feature = (rows.features or {}).get(column)
-    root = Path(source).resolve()
-    if column == FOLDERS:
-        return lambda image: _folders(image["path"], root)
-    if isinstance(feature, datasets.ClassLabel):
-        return lambda label: () if label is None or label < 0 else (feature.names[label],)
-    return lambda value: () if value in (None, "") else (str(value),)
-
-
-def _folders(path: str | None, root: Path) -> tuple[str, ...]:
-    """Names of the folders that a photo lies in, below the source or inside an archive."""
-    inside, _, archive = (path or "").removeprefix("zip://").partition("::")
-    folder = Path(inside).parent
-    if not archive and folder.is_absolute():
-        if not folder.is_relative_to(root):
-            return ()
-        folder = folder.relative_to(root)
-    return tuple(part for part in folder.parts if part.casefold() not in SPLIT_OF and part not in ("", "/"))
-
-
-def is_called(name: str, wanted: str) -> bool:
-    """Whether a name in a data set means the species: in any case, in singular or plural.
-
-    WordNet's numbers are passed over (`n02085620-Chihuahua`), and of a path of taxa
-    (`04853_Animalia_Chordata_Mammalia_Carnivora_Canidae_Canis_lupus`) any taxon or several in a row will do.
-    """
-    words, sought = _words(name), _words(wanted)
-    if not sought:
-        return False
-    if "animalia" in words:
-        return any(words[start : start + len(sought)] == sought for start in range(len(words)))
-    return words == sought
-
-
-def _words(name: str) -> list[str]:
-    words = re.findall(r"\w+", re.sub(r"^(n\d{8}|\d+(?=[-_]\D))[-_]", "", name.casefold()).replace("_", " "))
-    return [*words[:-1], _singular(words[-1])] if words else []
-
-
-def _singular(word: str) -> str:
-    for ending, instead in (("wolves", "wolf"), ("calves", "calf"), ("mice", "mouse"), ("geese", "goose")):
-        if word.endswith(ending):
-            return word.removesuffix(ending) + instead
-    if word.endswith("ies") and len(word) > 4:
-        return word.removesuffix("ies") + "y"
-    if re.search(r"(ch|sh|s|x|z)es$", word):
-        return word.removesuffix("es")
-    return word.removesuffix("s") if len(word) > 3 and not word.endswith(("ss", "us", "is")) else word

@@ -40,7 +40,7 @@ class Stage(Protocol):
         Args:
             low: float (N, 3, H, W) in 0..1, channels last.
             high: float (N, 3, 4H, 4W) in 0..1, channels last.
-            mix: float (N,) in 0..1, on the CPU.
+            mix: float (N,) in 0..1, on the CPU: what is random in the step, see `crops.cut`.
         """
 
     def compile(self) -> None:

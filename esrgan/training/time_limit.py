@@ -6,7 +6,6 @@ import time
 import psutil
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 
 WARM = 4  # first steps that are not measured: caches fill, kernels are chosen
 MEASURED = {"cpu": 12}  # by which step the pace is known, by kind of device
@@ -74,7 +73,3 @@ class Pace:
         """What a step takes."""
         measured = self.ends[WARM - 1 :]
         return (measured[-1] - measured[0]) / (len(measured) - 1)
-
-    def agree(self, steps: int) -> int:
-        """The number of steps that the main process has found, in all processes."""
-        return int(broadcast_object_list([steps])[0])

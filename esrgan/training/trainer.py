@@ -15,7 +15,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import SCALER_NAME, broadcast_object_list, set_seed
 from safetensors import SafetensorError
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..errors import NoSuchStage, TrainingError
@@ -25,8 +24,8 @@ from ..inference.device import has_fast_bf16
 from ..models.convert import load
 from ..models.generator import Generator
 from .averaging import Average
-from .checkpoints import Checkpoint, Checkpoints, Progress
-from .crops import Sample, make_loader
+from .checkpoints import Checkpoint, Checkpoints, Progress, extends
+from .crops import make_loader, to_floats
 from .datasets import Photos, Stream
 from .history import History, Row
 from .model_card import CARD, Facts, model_card, public_name
@@ -36,7 +35,7 @@ from .records import PRECISIONS, RECORD, Record, current_segment, describe, effe
 from .stages import STAGES, Losses, Stage, perceptual_loss
 from .time_limit import Pace, fitting_steps, parse_duration, running_seconds
 from .tracking import dashboard, track, track_plate
-from .validation import PLATE, Validation, merit
+from .validation import Validation, merit
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +67,6 @@ def rate_factor(step: int, recipe: Esrgan, steps: int) -> float:
     return warmup * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
 
 
-def to_floats(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """What a stage's step takes, of a batch as the loader gives it: crops on the device, without waiting for it."""
-    low, high = (sample[key].to(device, non_blocking=True).float() / 255 for key in ("low", "high"))
-    low, high = (crops.contiguous(memory_format=torch.channels_last) for crops in (low, high))
-    return low, high, sample["mix"]
-
-
 class Trainer:
     """Trains a generator by a recipe.
 
@@ -84,6 +76,7 @@ class Trainer:
         photos: what to learn from.
         validation: paths of photos that the averaged weights are measured on.
         accelerator: on what; see `esrgan.training.accelerator`.
+        checkpoints: the run's.
         on_checkpoint: called with the stage's model folder, as it is now, by the main process after each checkpoint.
     """
 
@@ -94,6 +87,7 @@ class Trainer:
         photos: Photos | Stream,
         validation: Sequence[Path],
         accelerator: Accelerator,
+        checkpoints: Checkpoints,
         on_checkpoint: Callable[[Path], None] | None = None,
     ) -> None:
         self.recipe = recipe
@@ -103,7 +97,7 @@ class Trainer:
         self.validation = Validation(validation, recipe.degradation, accelerator.device)
         self.on_checkpoint = on_checkpoint
         self.history = History(options.output_dir)
-        self.checkpoints = Checkpoints(options.output_dir / "checkpoints", options.checkpoints_total_limit)
+        self.checkpoints = checkpoints
         self.progress = Progress("")
         self.stop = False
 
@@ -140,7 +134,7 @@ class Trainer:
         try:
             first, self.stage_began = 0, 0.0  # a time limit counts from the start of the process
             for index, make_stage in enumerate(STAGES):
-                name, steps = make_stage.name, self._steps[make_stage.name]
+                name, steps = make_stage.name, self.recipe.steps[make_stage.name]
                 if not steps or (found and found.progress.stage in [later.name for later in STAGES[index + 1 :]]):
                     first += steps
                     continue
@@ -165,11 +159,6 @@ class Trainer:
                 signal.signal(number, handler)
         return self.averaged.module  # type: ignore[return-value]
 
-    @property
-    def _steps(self) -> dict[str, int]:
-        """How many steps each stage has."""
-        return {"psnr": self.recipe.psnr_steps, "gan": self.recipe.gan_steps}
-
     def _begin(self, found: Checkpoint | None) -> None:
         """Take up the record and the history of the run that is resumed, or begin them; say what is going to be done.
 
@@ -185,18 +174,18 @@ class Trainer:
             )
         recipe, accelerator = self.recipe, self.accelerator
         settings = describe(recipe, self.options, self.photos, self.validation.paths, accelerator)
-        stages = [name for name, steps in self._steps.items() if steps]
+        stages = [name for name, steps in recipe.steps.items() if steps]
         record, place = Record(settings), (stages[0], 0)
         if found:
             record, place = found.record, (found.progress.stage, found.progress.step)
-            before = {"psnr_steps": recorded.psnr_steps, "gan_steps": recorded.gan_steps}
-            if self._extends(found.progress, recorded):
+            if extends(found.progress, recorded.steps, recipe.steps):
+                before = {f"{name}_steps": steps for name, steps in recorded.steps.items()}
                 record.check({**settings, **before}, found.path / RECORD)
-                if before[f"{place[0]}_steps"] < self._steps[place[0]]:
+                if recorded.steps[place[0]] < recipe.steps[place[0]]:
                     record = record.extended(*place)
             else:
                 record.check(settings, found.path / RECORD)
-            if place[1] > self._steps[place[0]]:
+            if place[1] > recipe.steps[place[0]]:
                 raise self.checkpoints.refusal(found.path, ValueError(f"the {place[0]} stage has no step {place[1]}"))
             self.history.rows = list(found.rows)
         if self.options.time_limit:
@@ -210,20 +199,9 @@ class Trainer:
         if accelerator.is_main_process:
             self.record.save(self.options.output_dir / RECORD)
 
-    def _extends(self, progress: Progress, recorded: Esrgan) -> bool:
-        """Whether a run is asked for a stage after its last, or one that was finished for more steps in that."""
-        before = {"psnr": recorded.psnr_steps, "gan": recorded.gan_steps}
-        names = [name for name, steps in before.items() if steps]
-        if not names or progress.stage != names[-1] or progress.step != before[names[-1]] != self._steps[names[-1]]:
-            return False
-        stages = list(before)
-        earlier, later = stages[: stages.index(progress.stage)], stages[stages.index(progress.stage) :]
-        same = all(self._steps[name] == before[name] for name in earlier)
-        return same and all(self._steps[name] >= before[name] for name in later)
-
     def _is_over(self, progress: Progress) -> bool:
         """Whether a stage has no step left, or has not become better for as long as it may."""
-        return progress.step == self._steps[progress.stage] or self._is_settled(progress)
+        return progress.step == self.recipe.steps[progress.stage] or self._is_settled(progress)
 
     def _is_settled(self, progress: Progress) -> bool:
         best = progress.stage, progress.best_step
@@ -254,14 +232,14 @@ class Trainer:
 
     def _warn_of_a_long_warmup(self) -> None:
         warmup = self.recipe.lr_warmup_steps
-        for name, steps in self._steps.items():
+        for name, steps in self.recipe.steps.items():
             if 0 < steps <= warmup and not self.options.time_limit:
                 logger.warning("--lr_warmup_steps %d: the %s stage of %d steps ends before it", warmup, name, steps)
 
     def _say_what_runs(self) -> None:
         recipe, accelerator, segment = self.recipe, self.accelerator, self.record.segments[-1]
         parameters = sum(weights.numel() for weights in self.averaged.module.parameters())
-        limit, steps = self.options.time_limit, self._steps.items()
+        limit, steps = self.options.time_limit, recipe.steps.items()
         precision = PRECISIONS.get(segment.mixed_precision, segment.mixed_precision)
         if segment.mixed_precision == "no" and not self.options.mixed_precision and has_fast_bf16(accelerator.device):
             precision += " as accelerate is configured (--mixed_precision bf16 would be faster)"
@@ -393,13 +371,12 @@ class Trainer:
 
     def _fit(self, stage: Stage, first: int, pace: Pace) -> None:
         """Set a stage's steps, and with them its schedule, so that it ends in its part of the time limit."""
-        begun = running_seconds()
-        if self.validation.paths:
-            self._validate(first)
-        measuring = running_seconds() - begun
-        left = self.stage_began + self.time_for_each_stage - running_seconds()
         every = self.options.validation_steps
-        stage.steps = pace.agree(fitting_steps(self.progress.step, pace.seconds, left, measuring, every))
+        if self.validation.paths and self.progress.step % every:  # else it has just been done
+            self._validate(first)
+        left = self.stage_began + self.time_for_each_stage - running_seconds()
+        steps = fitting_steps(self.progress.step, pace.seconds, left, self.validation.seconds, every)
+        (stage.steps,) = broadcast_object_list([steps])  # as the main process has found
         self.recipe = replace(self.recipe, **{f"{stage.name}_steps": stage.steps})  # type: ignore[arg-type]
         self.record = self.record.fitted(stage.name, stage.steps)
         logger.info(
@@ -456,7 +433,8 @@ class Trainer:
             self.history.add(row)
             if self.accelerator.trackers:
                 track(self.accelerator, row, first + step)
-                track_plate(self.accelerator, self._draw_plate(stage), first + step)
+                plate = self.validation.draw_plate(self.averaged.module, stage, self.options.output_dir)  # type: ignore[arg-type]
+                track_plate(self.accelerator, plate, first + step)
             if (value := merit(scores, stage)) > self.progress.best:
                 self.progress = replace(self.progress, best=value, best_step=step)
                 self._keep(f"{stage}-best")
@@ -507,14 +485,8 @@ class Trainer:
     def _show_samples(self, name: str) -> None:
         """Leave a plate of a stage's end."""
         if self.validation.paths and self.accelerator.is_main_process:
-            self._draw_plate(name)
+            self.validation.draw_plate(self.averaged.module, name, self.options.output_dir)  # type: ignore[arg-type]
         self.accelerator.wait_for_everyone()
-
-    def _draw_plate(self, name: str) -> Path:
-        """Draw what the averaged generator makes of the first validation photos."""
-        plate = self.options.output_dir / PLATE
-        self.validation.draw_plate(self.averaged.module, name, plate)  # type: ignore[arg-type]
-        return plate
 
     @property
     def _first_folder(self) -> Path:

@@ -1,5 +1,6 @@
 """How good a generator is on the validation photos, in figures and in a picture."""
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +24,16 @@ class Validation:
         paths: of the photos.
         degradation: how they are made small, one of `DEGRADATIONS`.
         device: what computes.
+
+    Attributes:
+        seconds: what the last measurement took.
     """
 
     def __init__(self, paths: Sequence[Path], degradation: str, device: torch.device) -> None:
         self.paths = paths
         self.degradation = degradation
         self.device = device
+        self.seconds = 0.0
 
     @cached_property
     def bicubic_psnr_y(self) -> float:
@@ -36,14 +41,18 @@ class Validation:
         return mean_scores(bicubic, self.paths, self.degradation)["psnr_y"]
 
     def measure(self, generator: Generator) -> Scores:
-        """The generator's mean of each metric."""
-        return mean_scores(Upscaler(generator, device=self.device), self.paths, self.degradation)
+        """The generator's mean of each metric (`METRICS`)."""
+        begun = time.monotonic()
+        scores = mean_scores(Upscaler(generator, device=self.device), self.paths, self.degradation)
+        self.seconds = time.monotonic() - begun
+        return scores
 
-    def draw_plate(self, generator: Generator, name: str, path: Path) -> None:
-        """Write a PNG of what the generator, which it calls `name`, makes of the first photos."""
+    def draw_plate(self, generator: Generator, name: str, folder: Path) -> Path:
+        """Write a PNG of what the generator, which it calls `name`, makes of the first photos; where it is."""
         ways: dict[str, Method] = {"bicubic": bicubic, name: Upscaler(generator, device=self.device)}
-        with replacing(path) as temporary:
+        with replacing(folder / PLATE) as temporary:
             draw_plate(ways, self.paths[:SAMPLES], temporary, self.degradation)
+        return folder / PLATE
 
 
 def merit(scores: Scores, stage: str) -> float:

@@ -28,7 +28,7 @@ def shifted(x: Tensor, mix: Tensor, most: int) -> Tensor:
 
 def numbers(mix: Tensor, count: int) -> list[Tensor]:
     """Further numbers, uniform in 0..1, of a sample's one: `count` of shape (N, 1, 1, 1)."""
-    return [(mix.double() * prime % 1).float().view(-1, 1, 1, 1) for prime in PRIMES[:count]]
+    return [(mix * prime % 1).view(-1, 1, 1, 1) for prime in PRIMES[:count]]
 
 
 def recoloured(x: Tensor, mix: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from esrgan.models.generator import Generator
 from esrgan.training.accelerator import make_accelerator
 from esrgan.training.adversarial import relativistic_loss
 from esrgan.training.averaging import Average
-from esrgan.training.crops import make_loader
+from esrgan.training.crops import make_loader, to_floats
 from esrgan.training.datasets import Photos
 from esrgan.training.discriminators import make_discriminator
 from esrgan.training.fidelity import consistency_loss, grid_loss
@@ -41,7 +41,6 @@ from esrgan.training.perceptual import PerceptualLoss
 from esrgan.training.recipes import RECIPES, Esrgan
 from esrgan.training.sources import load_rows
 from esrgan.training.stages import GanStage
-from esrgan.training.trainer import to_floats
 from esrgan.training.views import shifted
 
 
