@@ -215,7 +215,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--mcp",
         action="store_true",
         default=os.environ.get("GRADIO_MCP_SERVER", "").lower() in ("1", "true"),
-        help="lend the page's endpoints to AI assistants as MCP tools; or set GRADIO_MCP_SERVER=1",
+        help="offer the page's endpoints to AI assistants as MCP tools; or set GRADIO_MCP_SERVER=1",
     )
     parser.add_argument(
         "--host",

@@ -3,7 +3,7 @@
 python docs/write.py              # tables and sentences in README, docs and model cards, and the differences' picture
 python docs/write.py --pictures   # and the plates, by the bundled weights
 
-A marked block, from `<!-- table: NAME -->` to `<!-- end -->`, holds what `BLOCKS` says.
+A marked block, from `<!-- table: NAME -->` to `<!-- end -->`, holds what `blocks` makes.
 """
 
 import argparse
@@ -179,10 +179,10 @@ def write_pictures() -> None:
         draw_plate({"bicubic": bicubic, **ways}, find_images(EXAMPLES), path)
     texture, camera = ways["dogs:gan"], Upscaler(Generator.from_pretrained("dogs", stage="camera"))
     with replacing(PICTURES / "plate.jpg") as path:
-        write_crops(path, {"bicubic": bicubic, "this library": texture, "the photo itself": None})
+        write_crops(path, {"bicubic": bicubic, "dogs:gan": texture, "original": None})
     stages: dict[str, Method] = {"bicubic": bicubic, "adversarial stage": texture, "camera stage": camera}
     with replacing(PICTURES / "camera.jpg") as path:
-        write_crops(path, {**stages, "the photo itself": None}, "camera")
+        write_crops(path, {**stages, "original": None}, "camera")
     with replacing(PICTURES / "compressed.jpg") as path:
         write_compressed(path, stages)
     write_opening()

@@ -37,7 +37,7 @@ def made_up(psnr: tuple[float, float, float], lpips: tuple[float, float, float])
     [
         ((0.27, 0.17, 0.39), "psnr_y", "ahead by 0.27 dB"),
         ((-0.27, -0.39, -0.17), "psnr_y", "behind by 0.27 dB"),
-        ((0.02, -0.01, 0.05), "psnr_y", "neither clearly ahead nor behind"),
+        ((0.02, -0.01, 0.05), "psnr_y", "not clearly different"),
         ((-0.014, -0.026, -0.004), "lpips", "ahead by 0.014"),
         ((0.007, 0.005, 0.008), "lpips", "behind by 0.007"),
     ],
@@ -66,7 +66,7 @@ def test_the_answer_over_seeds_says_whether_it_is_about_dogs() -> None:
     }
     assert report.answer_over_seeds(study) == (
         "Over 3 trainings of each, the specialist is ahead by 0.25 dB in PSNR-Y and ahead by 0.010 in LPIPS on 3 "
-        "photos of dogs, and neither clearly ahead nor behind in PSNR-Y and behind by 0.004 in LPIPS on 2 photos of "
+        "photos of dogs, and not clearly different in PSNR-Y and behind by 0.004 in LPIPS on 2 photos of "
         "other animals (adversarial stage). Whether it gains more on dogs than on others: undecided in PSNR-Y, more "
         "by 0.014 in LPIPS."
     )
@@ -93,7 +93,7 @@ def test_the_answer_names_every_kind_of_photo() -> None:
     }
     assert answer(studies) == (
         "Compared with the generalist, the specialist is ahead by 0.27 dB in PSNR-Y and ahead by 0.014 in LPIPS on 3 "
-        "photos of dogs, and neither clearly ahead nor behind in PSNR-Y and behind by 0.002 in LPIPS on 3 photos of "
+        "photos of dogs, and not clearly different in PSNR-Y and behind by 0.002 in LPIPS on 3 photos of "
         "other animals (adversarial stage of both)."
     )
     assert "+0.27 (+0.17 to +0.39) | -0.014 (-0.026 to -0.004) | +0.10" in summary_table(studies)

@@ -21,7 +21,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser = subparsers.add_parser(
         "evaluate",
         help="measure generators on photos",
-        description="Shrink photos by 4, bring them back by bicubic and by each generator, and measure the results.",
+        description="Shrink photos by 4, enlarge them again by bicubic and by each generator, and measure the results.",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of photos")
     parser.add_argument(
@@ -29,15 +29,14 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         nargs="+",
         default=["mixed", "dogs"],
         metavar="MODEL",
-        help=f"{MODEL}; NAME=MODEL to call it NAME in table and pictures",
+        help=f"{MODEL}; NAME=MODEL to call it NAME in table and pictures (default: mixed dogs)",
     )
     parser.add_argument(
         "--difference",
         nargs=2,
         action="append",
         metavar="NAME",
-        help="two of bicubic and the models, for the difference of the second to the first; repeatable (default: the "
-        "last two)",
+        help="two of bicubic and the models, to report the second minus the first; repeatable (default: the last two)",
     )
     parser.add_argument("--max_samples", type=at_least_one, metavar="N", help="measure the first N photos only")
     parser.add_argument(

@@ -72,7 +72,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         type=named_folder,
         required=True,
         metavar="NAME=DIR",
-        help="photos to measure on; repeatable. One named as a set shows what that set knows",
+        help="photos to measure on; repeatable. One named like a set tells whether that set gains more on its own kind",
     )
     parser.add_argument("--seeds", type=at_least_one, default=3, metavar="N", help="trainings a set (default: 3)")
     parser.add_argument(

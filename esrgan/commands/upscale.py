@@ -44,14 +44,17 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument(
         "--halve",
         action="store_true",
-        help="first halve photos, not animations, that were enlarged before, as their spectrum shows",
+        help="first halve photos whose spectrum shows that they were enlarged before (not animations)",
     )
     parser.add_argument("--format", choices=EXTENSIONS, help="of the files in the output folder (default: png)")
     parser.add_argument(
-        "--quality", type=partial(at_least_one, most=100), metavar="1..100", help="of jpeg (default: 95) and lossy webp"
+        "--quality",
+        type=partial(at_least_one, most=100),
+        metavar="1..100",
+        help="quality of jpeg (default: 95); makes webp lossy",
     )
     parser.add_argument(
-        "--bits", type=int, choices=(8, 16), help="a channel (default: as the photo has); 16 are for png and tiff"
+        "--bits", type=int, choices=(8, 16), help="bits per channel (default: the photo's); 16 needs png or tiff"
     )
     parser.add_argument("--no_exif", dest="exif", action="store_false", help="leave out what EXIF and XMP say")
     parser.add_argument(
@@ -80,8 +83,8 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "--backend",
         choices=("torch", "compiled", "openvino", "openvino-int8"),
         default="torch",
-        help="what computes; compiled, by torch.compile, is for many photos on a GPU; openvino, an extra, is for CPUs, "
-        "and the faster the more it rounds (default: %(default)s)",
+        help="what computes; compiled, by torch.compile, is for many photos on a GPU; openvino (pip install -e "
+        "'.[openvino]') is for CPUs, and with int8 it is faster and rounds more (default: %(default)s)",
     )
     parser.set_defaults(run=run)
 

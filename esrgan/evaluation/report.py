@@ -159,7 +159,7 @@ def amount(difference: dict[str, float], metric: str) -> str:
 def lead(difference: dict[str, float], metric: str) -> str:
     """Where the second of two stands to the first, in words."""
     where = side(difference, metric)
-    return f"{where} {amount(difference, metric)}" if where else "neither clearly ahead nor behind"
+    return f"{where} {amount(difference, metric)}" if where else "not clearly different"
 
 
 def leads(differences: dict[str, dict[str, float]]) -> str:

@@ -51,6 +51,8 @@ TEMPLATE = """---
 
 An ESRGAN generator (RRDBNet, {num_blocks} blocks) that enlarges photos by 4, {stage}.
 
+With its library (`pip install -e .` in a clone of the repository `esrgan-animals`):
+
 ```python
 from esrgan import Generator, Upscaler, read_image
 

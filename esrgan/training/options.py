@@ -45,24 +45,26 @@ class Options:
 
     train_data_dir: Path | None = option(DATA, None, "flat, <species>/*.jpg, or imagefolder with metadata")
     dataset_name: str | None = option(DATA, None, "data set on the Hub, instead of a folder", metavar="ID")
-    dataset_config_name: str | None = option(DATA, None, "its configuration, of several", metavar="NAME")
-    dataset_split: str = option(DATA, "train", "its split", metavar="NAME")
+    dataset_config_name: str | None = option(DATA, None, "its configuration, where it has several", metavar="NAME")
+    dataset_split: str = option(DATA, "train", "the split to train on", metavar="NAME")
     image_column: str | None = option(DATA, None, "the column of photos (default: the only one)", metavar="NAME")
     species: str | None = option(DATA, None, "use only this species, by a column or folder names", metavar="NAME")
     species_column: str | None = option(
-        DATA, None, "that column (default: the one that holds the name)", metavar="NAME"
+        DATA, None, "the column that names the species (default: the one that holds --species)", metavar="NAME"
     )
     max_train_samples: int | None = option(DATA, None, "pick that many photos at random")
-    data_seed: int | None = option(DATA, None, "decides which (default: --seed)", minimum=0)
+    data_seed: int | None = option(
+        DATA, None, "seed of --max_train_samples and --validation_split (default: --seed)", minimum=0
+    )
     streaming: bool = option(DATA, False, "read photos as needed; for sets beyond the disk")
     validation_data_dir: Path | None = option(DATA, None, "folder of photos to measure on")
-    validation_split: float | None = option(DATA, None, "or hold out that part of the photos, such as 0.1")
-    max_validation_samples: int = option(DATA, 16, "as many of them, spread over all")
+    validation_split: float | None = option(DATA, None, "or hold out that fraction of the photos, such as 0.1")
+    max_validation_samples: int = option(DATA, 16, "use at most so many validation photos, spread over all")
     output_dir: Path = option(RUN, NEEDED, "gets weights, checkpoints, curves")
     init_from: str | None = option(RUN, None, f"start weights: {MODEL}", metavar="SOURCE")
     resume_from_checkpoint: str | None = option(RUN, None, "'latest', or a checkpoint folder", metavar="WHICH")
     time_limit: str | None = option(
-        RUN, None, "as many steps as fit, like 12m or 1h30m; half of it for each stage", metavar="TIME"
+        RUN, None, "as many steps as fit, like 12m or 1h30m, shared equally between the stages", metavar="TIME"
     )
     checkpointing_steps: int = option(RUN, 500, "steps between checkpoints")
     checkpoints_total_limit: int = option(RUN, 2, "how many checkpoints are kept")
@@ -71,7 +73,7 @@ class Options:
         RUN, None, "end a stage after that many measurements without a better one"
     )
     logging_steps: int = option(RUN, 10, "steps between rows of history.csv")
-    gradient_accumulation_steps: int = option(RUN, 1, "batches a step")
+    gradient_accumulation_steps: int = option(RUN, 1, "batches accumulated for each step")
     mixed_precision: str | None = option(
         RUN, None, "default: accelerate's, or bf16 where native", choices=("no", "fp16", "bf16")
     )
@@ -82,7 +84,10 @@ class Options:
     hub_private_repo: bool = option(HUB, False, "nobody else may see it")
     license: str | None = option(HUB, None, f"of the weights, as the Hub calls it (default: {LICENCE})", metavar="ID")
     hub_strategy: str = option(
-        HUB, "end", "once, or at each checkpoint and with what goes on from it", choices=("end", "checkpoint")
+        HUB,
+        "end",
+        "upload at the end, or at each checkpoint with all that resuming needs",
+        choices=("end", "checkpoint"),
     )
 
     def __post_init__(self) -> None:

@@ -53,7 +53,7 @@ class Esrgan:
         tuple(ADVERSARIAL_LOSSES),
     )
     discriminator: str = setting(
-        "unet", "the critic: vgg judges the whole crop, unet each pixel", f"{REAL_ESRGAN}; ESRGAN: vgg", DISCRIMINATORS
+        "unet", "vgg judges the whole crop, unet each pixel", f"{REAL_ESRGAN}; ESRGAN: vgg", DISCRIMINATORS
     )
     perceptual_layers: str = setting(
         "every-level",
@@ -78,12 +78,12 @@ class Esrgan:
     )
     augmentation: str = setting(
         "none",
-        "how the critic's crops are changed at random",
+        "how the discriminator's crops are changed at random",
         "ESRGAN; DiffAugment, arXiv:2006.10738",
         ("none", *AUGMENTATIONS, ",".join(AUGMENTATIONS)),
     )
     discriminator_input: str = setting(
-        "pixels", "what the critic sees", "ESRGAN; high-bands: WGSR, CVPR 2024", DISCRIMINATOR_INPUT
+        "pixels", "what the discriminator sees", "ESRGAN; high-bands: WGSR, CVPR 2024", DISCRIMINATOR_INPUT
     )
     shift: int = setting(
         3, "pixels by which, at most, crops are moved before they are judged, against a grid", f"{OURS}; ESRGAN: 0"
