@@ -13,6 +13,7 @@ from typing import Any
 
 from ..files import read_table
 from .metrics import METRICS
+from .tables import table
 
 STUDY = Path(__file__).parent.parent / "study"
 KINDS = {"dogs": "photos of dogs", "others": "photos of other animals"}
@@ -52,12 +53,6 @@ def stage_label(stage: str) -> str:
 def count(study: Study) -> int:
     """How many photos were measured."""
     return len(study["photos"]) or study["count"]
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
 
 
 def scores_table(study: Study, kind: str) -> str:

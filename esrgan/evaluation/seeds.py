@@ -15,6 +15,7 @@ import numpy as np
 
 from .metrics import METRICS
 from .study import PROTOCOL, Scores, finite, shared_metrics
+from .tables import table
 
 RESAMPLES = 10_000
 FEWEST_PHOTOS = 10  # for a verdict
@@ -88,18 +89,18 @@ def estimate(differences: Sequence[np.ndarray], weights: Sequence[float] = (1,),
     seeds = len(differences[0])
     drawn_seeds = rng.integers(seeds, size=(RESAMPLES, seeds))
     total = np.zeros(RESAMPLES)
-    for table, weight in zip(differences, weights, strict=True):
-        photos = table.shape[1]
+    for by_photo, weight in zip(differences, weights, strict=True):
+        photos = by_photo.shape[1]
         counts = rng.multinomial(photos, np.full(photos, 1 / photos), size=RESAMPLES)  # how often each photo is drawn
-        by_seed = counts @ table.T / photos  # (RESAMPLES, seeds)
+        by_seed = counts @ by_photo.T / photos  # (RESAMPLES, seeds)
         total += weight * np.take_along_axis(by_seed, drawn_seeds, 1).mean(1)
     low, high = np.quantile(total, [0.025, 0.975])
-    means = sum(weight * table.mean(1) for table, weight in zip(differences, weights, strict=True))
+    means = sum(weight * by_photo.mean(1) for by_photo, weight in zip(differences, weights, strict=True))
     variance = sum(
-        weight**2 * table.mean(0).var(ddof=1) / table.shape[1] if table.shape[1] > 1 else math.inf
-        for table, weight in zip(differences, weights, strict=True)
+        weight**2 * by_photo.mean(0).var(ddof=1) / by_photo.shape[1] if by_photo.shape[1] > 1 else math.inf
+        for by_photo, weight in zip(differences, weights, strict=True)
     )
-    fewest = min(table.shape[1] for table in differences)
+    fewest = min(by_photo.shape[1] for by_photo in differences)
     return Estimate(float(np.mean(means)), float(low), float(high), tuple(map(float, means)), fewest, float(variance))
 
 
@@ -180,24 +181,22 @@ class SeedStudy:
     def markdown(self) -> str:
         """The report: a table of means for each test set, and one of answers for each question."""
         metrics = self.metrics
-        labels = " | ".join(METRICS[metric].label for metric in metrics)
         seeds = f"{len(self.seeds)} seed{'s' * (len(self.seeds) > 1)}"
-        lines = []
+        parts = []
         for test, photos in self.bicubic.items():
-            lines += [f"| {test}: {len(photos)} photos, {seeds} | {labels} |", "|---" * (len(metrics) + 1) + "|"]
             rows = {"bicubic": {metric: np.mean([score[metric] for score in photos.values()]) for metric in metrics}}
             rows |= {name: {m: self.values(name, test, m).mean() for m in metrics} for name in self.results}
-            for name, row in rows.items():
-                lines.append(f"| {name} | {' | '.join(METRICS[m].spell(float(row[m])) for m in metrics)} |")
-            lines.append("")
+            head = [f"{test}: {len(photos)} photos, {seeds}", *(METRICS[metric].label for metric in metrics)]
+            means = [[name, *(METRICS[m].spell(float(row[m])) for m in metrics)] for name, row in rows.items()]
+            parts.append(table(head, means))
         for question, answers in self.questions.items():
-            lines += [f"| {question} | mean | 95 % interval | between seeds | how sure |", "|---|---|---|---|---|"]
+            found = []
             for metric, answer in answers.items():
                 mean, low, high = (METRICS[metric].spell(v, "+") for v in (answer.mean, answer.low, answer.high))
                 spread = f"± {METRICS[metric].spell(answer.spread)}" if len(self.seeds) > 1 else ""
-                lines.append(f"| {METRICS[metric].label} | {mean} | {low} to {high} | {spread} | {answer.verdict} |")
-            lines.append("")
-        return "\n".join([*lines, f"Intervals are over seeds and photos (hierarchical bootstrap). {PROTOCOL}"])
+                found.append([METRICS[metric].label, mean, f"{low} to {high}", spread, answer.verdict])
+            parts.append(table([question, "mean", "95 % interval", "between seeds", "how sure"], found))
+        return "\n\n".join([*parts, f"Intervals are over seeds and photos (hierarchical bootstrap). {PROTOCOL}"])
 
     def json(self) -> dict[str, Any]:
         """Everything: the answers, and all scores photo by photo, from which they can be computed again."""

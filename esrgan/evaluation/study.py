@@ -19,6 +19,7 @@ from ..images.bounded import read_cropped
 from ..images.degradation import DEGRADATIONS, degrade, seed_of
 from ..images.resize import SCALE, enlarge
 from .metrics import METRICS, SHAVE, SMALLEST, SMALLEST_FOR_LPIPS, compare
+from .tables import table
 
 LEAST_PHOTOS = 6  # for an interval that means something
 
@@ -185,23 +186,19 @@ class Evaluation:
 
     def markdown(self) -> str:
         """The table, the differences with their intervals, and the protocol."""
-        lines = [
-            f"| {len(self.photos)} photos | {' | '.join(METRICS[metric].label for metric in self.metrics)} |",
-            "|---" * (len(self.metrics) + 1) + "|",
-            *(
-                f"| {way} | {' | '.join(METRICS[m].spell(v) for m, v in self.mean(way).items())} |"
-                for way in self.scores
-            ),
-        ]
+        head = [f"{len(self.photos)} photos", *(METRICS[metric].label for metric in self.metrics)]
+        means = [[way, *(METRICS[m].spell(v) for m, v in self.mean(way).items())] for way in self.scores]
+        parts = [table(head, means)]
         for a, b in self.pairs:
-            lines += ["", f"| {b} minus {a} | mean | 95 % interval | {b} better |", "|---|---|---|---|"]
+            rows = []
             for name, d in self.difference(a, b).items():
                 mean, low, high = (METRICS[name].spell(value, "+") for value in (d.mean, d.low, d.high))
                 interval = f"{low} to {high}" if len(self.photos) >= LEAST_PHOTOS else "too few photos"
-                lines.append(f"| {METRICS[name].label} | {mean} | {interval} | {d.wins} of {len(self.photos)} |")
+                rows.append([METRICS[name].label, mean, interval, f"{d.wins} of {len(self.photos)}"])
+            parts.append(table([f"{b} minus {a}", "mean", "95 % interval", f"{b} better"], rows))
         if "lpips" not in self.metrics:
-            lines += ["", f"LPIPS is left out, as a photo has a side under {SMALLEST_FOR_LPIPS} pixels."]
-        return "\n".join([*lines, "", protocol(self.degradation)])
+            parts.append(f"LPIPS is left out, as a photo has a side under {SMALLEST_FOR_LPIPS} pixels.")
+        return "\n\n".join([*parts, protocol(self.degradation)])
 
     def csv(self) -> str:
         """A line for each photo, a column for each metric of each way."""

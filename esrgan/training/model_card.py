@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData, RepoCard
 from ..errors import HubError
 from ..evaluation.metrics import METRICS
 from ..evaluation.study import protocol
+from ..evaluation.tables import table
 from ..models.source import is_hub_id, parse
 from .history import CURVES
 from .options import LICENCE
@@ -151,7 +152,7 @@ def model_card(facts: Facts) -> ModelCard:
         model_name=title if results else None,
         eval_results=results or None,
     )
-    settings = (f"| {name} | {value} |" for name, value in asdict(recipe).items())
+    settings = [[name, str(value)] for name, value in asdict(recipe).items()]
     return ModelCard(
         TEMPLATE.format(
             metadata=metadata.to_yaml(),
@@ -170,7 +171,7 @@ def model_card(facts: Facts) -> ModelCard:
             limits=LIMITS[recipe.degradation],
             made=_spell_made(metadata.to_dict()),
             segments=_tell_segments(facts),
-            settings="\n".join(["| setting | value |", "|---|---|", *settings]),
+            settings=table(["setting", "value"], settings),
         ),
         ignore_metadata_errors=False,
     )
@@ -184,15 +185,22 @@ def public_name(weights: str | None) -> str | None:
 def _tell_segments(facts: Facts) -> str:
     if not facts.segments:
         return ""
+    head = ["from step", "learning rate", "effective batch", "processes", "accumulated", "precision"]
+    head += ["device", "versions"]
     rows = [
-        f"| {segment.stage} {segment.step} | "
-        f"{segment.psnr_learning_rate if segment.stage == 'psnr' else segment.learning_rate:g} | "
-        f"{facts.effective_batch_size} | {segment.processes} | {segment.gradient_accumulation_steps} | "
-        f"{PRECISIONS.get(segment.mixed_precision, segment.mixed_precision)} | {segment.device} | {segment.versions} |"
+        [
+            f"{segment.stage} {segment.step}",
+            f"{segment.psnr_learning_rate if segment.stage == 'psnr' else segment.learning_rate:g}",
+            f"{facts.effective_batch_size}",
+            f"{segment.processes}",
+            f"{segment.gradient_accumulation_steps}",
+            PRECISIONS.get(segment.mixed_precision, segment.mixed_precision),
+            segment.device,
+            segment.versions,
+        ]
         for segment in facts.segments
     ]
-    head = "| from step | learning rate | effective batch | processes | accumulated | precision | device | versions |"
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows]) + "\n\n"
+    return f"{table(head, rows)}\n\n"
 
 
 def _tell_results(facts: Facts) -> str:
