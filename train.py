@@ -36,9 +36,9 @@ import logging
 import sys
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from datasets import IterableDataset
+from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
 
 from esrgan.errors import EsrganError, TrainingError
@@ -48,6 +48,7 @@ from esrgan.hub.state import fetch_state
 from esrgan.hub.uploads import Uploads
 from esrgan.images.reading import find_images
 from esrgan.images.resize import SCALE, shrink
+from esrgan.inference.upscaler import is_out_of_memory
 from esrgan.models.convert import load
 from esrgan.training.accelerator import make_accelerator
 from esrgan.training.checkpoints import Checkpoints
@@ -195,11 +196,13 @@ def main() -> int:
     except KeyboardInterrupt:  # before or after the steps
         sys.stderr.write("\ntrain.py: stopped\n")
         return 130
-    except torch.OutOfMemoryError:
-        sys.stderr.write("\ntrain.py: out of the GPU's memory; give a smaller --train_batch_size or --crop_size.\n")
-        return 1
-    except (EsrganError, OSError, SafetensorError) as error:
+    except (EsrganError, HTTPError, OSError, SafetensorError) as error:
         sys.stderr.write(f"\ntrain.py: {sentence_of(error)}\n")
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        sys.stderr.write("\ntrain.py: out of memory; give a smaller --train_batch_size or --crop_size.\n")
         return 1
     return 0
 

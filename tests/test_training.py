@@ -10,6 +10,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ import torch
 from accelerate import Accelerator
 from conftest import EXAMPLES, ROOT, Train, averaged
 from hub_server import Fault, Hub
+from huggingface_hub import HfApi
+from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError, Response
 from kill_and_resume import (
     arguments,
     contents,
@@ -295,7 +298,10 @@ def test_a_run_among_the_photos_is_refused(tmp_path: Path, train_here: Train, pa
     ("error", "status", "told"),
     [
         (KeyboardInterrupt(), 130, "train.py: stopped"),
-        (torch.OutOfMemoryError("CUDA"), 1, "train.py: out of the GPU's memory; give a smaller --train_batch_size"),
+        (torch.OutOfMemoryError("CUDA"), 1, "train.py: out of memory; give a smaller --train_batch_size"),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), 1, "train.py: out of memory;"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), 1, "train.py: out of memory;"),
+        (HTTPError("timed out"), 1, "train.py: timed out"),
         (SafetensorError("No space left on device"), 1, "train.py: No space left on device"),
         (
             DataError(
@@ -552,6 +558,36 @@ def test_where_start_weights_are_is_not_published_and_another_machine_has_them_e
     assert train_here(other, *PSNR, *more, f"--init_from={given[1]}") == (0, "")
     assert_same_path(run, other)
     assert json.loads((other / RECORD).read_text())["init_from"] == str(given[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "told"),
+    [(RepositoryNotFoundError, 401, "none that your token may see"), (GatedRepoError, 403, "it is gated")],
+)
+def test_a_run_whose_state_may_be_hidden_does_not_begin_anew(
+    tmp_path: Path,
+    train_here: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[RepositoryNotFoundError],
+    status: int,
+    told: str,
+) -> None:
+    def hide(*_: Any, **__: Any) -> None:
+        response = Response(status)
+        response.request = SimpleNamespace(headers={})  # type: ignore[assignment]
+        raise kind("Repository Not Found", response=response)
+
+    monkeypatch.setattr(HfApi, "model_info", hide)
+    more = ("--push_to_hub", "--hub_model_id=me/dogs", "--resume_from_checkpoint=latest")
+    ended, said = train_here(tmp_path / "run", *PSNR, *more)
+    assert ended == 1
+    assert told in said
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_float16_is_refused_where_it_would_be_float32(tmp_path: Path, train_here: Train) -> None:
+    told = "train.py: fp16 needs a GPU; on a CPU use bf16 or no (--mixed_precision)."
+    assert train_here(tmp_path, *PSNR, "--mixed_precision=fp16") == (1, told)
 
 
 class BlockingCopies(TorchDispatchMode):

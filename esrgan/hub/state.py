@@ -54,7 +54,8 @@ def fetch_state(repo_id: str, run: Path) -> None:
             revision = api.model_info(repo_id).sha
             there = Path(snapshot_download(repo_id, revision=revision, allow_patterns=f"{STATE}/*")) / STATE
     except HubError as error:
-        if isinstance(error.__cause__, RepositoryNotFoundError):
+        cause = error.__cause__
+        if isinstance(cause, RepositoryNotFoundError) and cause.response.status_code == 404:  # else it may be hidden
             return
         raise
     run.mkdir(parents=True, exist_ok=True)

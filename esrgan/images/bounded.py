@@ -96,7 +96,8 @@ class Decoder:
             [sys.executable, "-c", f"from esrgan.images.bounded import serve; serve({self.memory})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            # A pool of threads for each core would take what memory the limit leaves.
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C is for the program, which then closes it
         )
         return self._process

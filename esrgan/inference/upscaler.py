@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from itertools import pairwise, product
 from typing import NamedTuple
@@ -25,6 +26,9 @@ OUT_OF_MEMORY = (  # what PyTorch says of it where it has no exception of its ow
     "Invalid buffer size",
     "Failed to allocate",
     "std::bad_alloc",
+    "STATUS_ALLOC_FAILED",  # cuDNN and cuBLAS, as the next two
+    "unable to find an engine",
+    "valid cuDNN algorithm",
 )
 FIRST = (96, 80)  # what is compiled for equal sides, or for a small tile as CPUs compute it, serves no other
 
@@ -216,7 +220,8 @@ class Upscaler:
                 raise MemoryError(f"no memory for a tile of {2 * half} pixels; lower the overlap.") from error
         self.tile = half
         if self.device.type != "cpu":
-            torch.accelerator.empty_cache()
+            with suppress(RuntimeError):  # of Apple's GPUs, which torch 2.11 has no such function for
+                torch.accelerator.empty_cache()
         return None
 
     @torch.inference_mode()

@@ -1,12 +1,14 @@
 """What pulling from the Hub and publishing to it share: its ids, a file of it, and its refusals in plain words."""
 
 import errno
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import constants, get_token, hf_hub_download
 from huggingface_hub.errors import (
+    GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     HTTPError,
@@ -23,6 +25,7 @@ from ..errors import HubUnreachable, WeightsError
 HUB_ERRORS = (HTTPError, OSError, RuntimeError, ValueError)
 TOO_MANY = 429
 OWN_DISK = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS)
+MOST_WORDS = 200  # characters of the Hub's own
 LOG_IN = "run `hf auth login`, or set HF_TOKEN"
 
 
@@ -61,6 +64,8 @@ def explain(error: BaseException) -> str:
             return "HF_HUB_OFFLINE keeps from asking"
         if isinstance(cause, LocalTokenNotFoundError):
             return f"you are not logged in: {LOG_IN}"
+        if isinstance(cause, GatedRepoError):
+            return "it is gated: ask for access on its page, and log in"
         if isinstance(cause, RepositoryNotFoundError):
             return "there is no such repository, or none that your token may see"
         if isinstance(cause, RevisionNotFoundError):
@@ -71,12 +76,12 @@ def explain(error: BaseException) -> str:
     if status == 401:
         return f"{'the token is not accepted' if get_token() else 'you are not logged in'}: {LOG_IN}"
     if status == 403:
-        return "the token may not do that: take one with write access, and a repository of your own"
+        return f"the token may not do that{_words(error)}: take one with write access, and a repository of your own"
     if status == 412:
         return "somebody else changed the repository at the same time; do it again"
     if status:
         advice = "try again later" if status >= TOO_MANY else "its website may tell more"
-        return f"the Hub answers with an error ({status}); {advice}"
+        return f"the Hub answers with an error ({status}){_words(error) if status < 500 else ''}; {advice}"
     return f"{constants.ENDPOINT} cannot be reached, or the transfer broke off; try again later"
 
 
@@ -84,6 +89,13 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error:
         yield error
         error = error.__cause__
+
+
+def _words(error: BaseException) -> str:
+    """What the Hub says of it, if anything."""
+    said = next((cause.server_message for cause in _causes(error) if isinstance(cause, HfHubHTTPError)), None)
+    words = re.sub(r"\S*://\S*", "…", " ".join((said or "").split()))
+    return f', "{words[:MOST_WORDS]}"' if words else ""
 
 
 def _status(error: BaseException) -> int | None:

@@ -114,6 +114,14 @@ def make_loader(photos: Photos | Stream, recipe: Esrgan, numbers: range, pin_mem
     )
 
 
+def on(device: torch.device, x: Tensor) -> Tensor:
+    """A tensor of the CPU on a device, without waiting for it where that is safe.
+
+    Of Apple's GPUs it is not: they may read the tensor after its memory has another use (pytorch issue 189690).
+    """
+    return x.to(device, non_blocking=device.type != "mps")
+
+
 def to_floats(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """What a stage's step takes, of a batch as the loader gives it, without waiting for the device.
 
@@ -121,6 +129,6 @@ def to_floats(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor, Ten
         `low`: float (N, 3, H, W) in 0..1 and `high`: float (N, 3, 4H, 4W) in 0..1, on the device, channels last;
         `mix`: float (N,) in 0..1, on the CPU.
     """
-    low, high = (sample[key].to(device, non_blocking=True).float() / 255 for key in ("low", "high"))
+    low, high = (on(device, sample[key]).float() / 255 for key in ("low", "high"))
     low, high = (crops.contiguous(memory_format=torch.channels_last) for crops in (low, high))
     return low, high, sample["mix"]

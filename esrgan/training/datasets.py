@@ -13,6 +13,7 @@ import datasets
 import fsspec
 import numpy as np
 import psutil
+from huggingface_hub.errors import HTTPError
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -85,7 +86,7 @@ def read_content(content: str | bytes, name: str) -> bytes:
             return Path(content).read_bytes()
         with fsspec.open(content) as file:
             return bytes(file.read())
-    except (OSError, ValueError, KeyError) as error:
+    except (HTTPError, OSError, ValueError, KeyError) as error:
         raise ImageError(f"{name}: cannot be read ({error}).") from error
 
 

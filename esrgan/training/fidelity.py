@@ -27,7 +27,8 @@ def consistency_loss(fake: Tensor, low: Tensor) -> Tensor:
 def shrunk(crop: Tensor) -> Tensor:
     """Antialiased bicubic by 1/4: (N, 3, 4H, 4W) to (N, 3, H, W)."""
     size = [side // SCALE for side in crop.shape[-2:]]
-    return F.interpolate(crop, size, mode="bicubic", antialias=True)
+    there = "cpu" if crop.device.type == "mps" else crop.device  # Apple's GPUs have no kernel of its gradient
+    return F.interpolate(crop.to(there), size, mode="bicubic", antialias=True).to(crop.device)
 
 
 def grid_loss(fake: Tensor, real: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ..models.generator import Generator
 from .adversarial import ADVERSARIAL_LOSSES, gradient_penalty, zero_centred_penalty
+from .crops import on
 from .discriminators import make_discriminator
 from .fidelity import artifact_loss, autoencoded_loss, consistency_loss, grid_loss, shrunk
 from .perceptual import PerceptualLoss
@@ -117,7 +118,7 @@ class GanStage:
         with self.accelerator.accumulate(self.generator, self.discriminator):
             upscaled = self.generator(low)
             judged, truth = (shifted(x, mix, recipe.shift) if recipe.shift else x for x in (upscaled, high))
-            mix = mix.to(low.device, non_blocking=True)
+            mix = on(low.device, mix)
             seen = [as_seen(x, mix, recipe.augmentation, recipe.discriminator_input) for x in (truth, judged)]
             real, fake = map(self.discriminator, seen)
 
