@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from esrgan.page.keepsakes import PAUSE, Told, around, captions, draw_card, film, make, make_page
+from esrgan.page.results import Result
 
 COMPARED = {"mixed": {"psnr_y": 30.0, "lpips": 0.2}, "dogs": {"psnr_y": None, "lpips": 0.0}}
 LABELS = {"original": "Original", "bicubic": "Bicubic", "dogs": "Dogs"}
@@ -82,6 +83,7 @@ def test_who_looks_at_another_part_of_the_same_result_gets_a_card_of_his_own(
     paths = {name: str(tmp_path / f"cat-{name}.png") for name in names}
     for seed, (name, size) in enumerate(names.items()):
         Image.effect_noise(size, 20 * (seed + 1)).save(paths[name])
-    cards = [make("card", paths, ["bicubic", "dogs"], box, TOLD) for box in ((0, 0, 16, 16), (40, 16, 56, 32))]
+    result = Result(paths, stem="cat")
+    cards = [make("card", result, ["bicubic", "dogs"], box, TOLD) for box in ((0, 0, 16, 16), (40, 16, 56, 32))]
     assert {card.name for card in cards} == {"cat-card.png"}
     assert len({card.read_bytes() for card in cards}) == 2

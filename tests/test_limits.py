@@ -139,7 +139,7 @@ def test_transparency_and_16_bits_are_told_of_and_kept_in_what_is_saved(studio: 
     kept = step.exact["dogs"]
     assert (kept.bits, kept.alpha.shape, kept.colour.shape) == (16, (128, 160), (128, 160, 3))
     assert kept.alpha[:, :64].max() == 0
-    file = Path(Result().add(step, tmp_path, "photo").files["dogs"])
+    file = Path(Result(folder=tmp_path, stem="photo").add(step).files["dogs"])
     saved = Photo.open(file)
     assert (saved.bits, saved.alpha.tolist()) == (16, kept.alpha.tolist())
     assert Photo.open(tmp_path / "deep.png").exif.main

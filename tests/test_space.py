@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from esrgan.evaluation.study import measure, read_truth
 from esrgan.models.generator import Generator
 from esrgan.models.layout import BUNDLED
 from esrgan.page import zero_gpu
+from esrgan.page.blind import Photo
 from esrgan.page.jobs import Studio
 from esrgan.page.models import Model, load_models
 
@@ -272,3 +274,25 @@ def test_a_gpu_is_asked_for_by_the_pixels(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no photo")
     for nothing in (tmp_path / "missing.png", tmp_path / "text.png"):
         assert studio.compared_pixels(nothing) == studio.upscaled_pixels(nothing, 0.5) == 0
+
+
+def test_a_part_asks_for_a_gpu_by_its_own_pixels_before_they_are_enlarged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Callable[..., int]] = {}
+
+    def lend(*, duration: Callable[..., int]) -> Callable[[Callable], Callable]:
+        def note(function: Callable) -> Callable:
+            asked[getattr(function, "func", function).__name__] = duration
+            return function
+
+        return note
+
+    monkeypatch.setattr(zero_gpu, "spaces", SimpleNamespace(GPU=lend))
+    app.build(Studio({name: Model(path) for name, path in tiny_models(tmp_path).items()}))
+    small, box = Image.new("RGB", (1000, 800)), (400, 0, 1600, 1600)
+    assert asked["doubt"](small) == 15 + 48  # in twice as many ways as usual
+    assert asked["peek"](small, box, 0.5) == 15 + 4  # 0.12 megapixels
+    parts = [(Photo("cat", small, small), (0, 0, 128, 128))] * 12
+    assert asked["rounds"](parts, 0.5) == 15  # 0.012 megapixels
+    assert asked["rounds"](20 * parts, 0.5) == 15 + 7

@@ -11,7 +11,7 @@ from app_server import tiny_models
 from conftest import BUNDLED, EXAMPLES
 from PIL import Image
 
-from esrgan import Generator
+from esrgan import Generator, WeightsError
 from esrgan.evaluation.metrics import compare
 from esrgan.images.bounded import open_photo
 from esrgan.images.degradation import degrade, seed_of
@@ -22,6 +22,8 @@ from esrgan.page.controls import Visit
 from esrgan.page.jobs import Step, Studio
 from esrgan.page.models import Model, blend_amount
 from esrgan.page.photo_tab import Job, PhotoTab
+from esrgan.page.results import Recent, Result
+from esrgan.page.saving import save
 from esrgan.page.wording import tell_progress, tell_upscale
 
 
@@ -197,6 +199,13 @@ def test_a_comparison_may_shrink_as_a_camera_does(repairing: Studio) -> None:
     assert last.figures["dogs"] == compare(camera(small), truth)
 
 
+@pytest.fixture
+def tab(studio: Studio) -> PhotoTab:
+    with gr.Blocks():
+        job = Job("Upscale", "", "", studio.upscale, studio.upscaled_pixels, tell_upscale, (), (), 0.5, has_parts=True)
+        return PhotoTab(studio, job, gr.BrowserState())
+
+
 @pytest.mark.parametrize(
     ("others", "settings"),
     [
@@ -207,11 +216,50 @@ def test_a_comparison_may_shrink_as_a_camera_does(repairing: Studio) -> None:
     ],
 )
 def test_a_photo_is_taken_up_again_as_it_was_asked_for_unless_the_page_has_no_such_setting(
-    studio: Studio, others: list, settings: tuple
+    tab: PhotoTab, others: list, settings: tuple
 ) -> None:
-    with gr.Blocks():
-        job = Job("Upscale", "", "", studio.upscale, studio.upscaled_pixels, tell_upscale, (), (), 0.5, has_parts=True)
-        tab = PhotoTab(studio, job, gr.BrowserState())
     kept = {"tab": "Upscale", "job": [{"path": str(BUNDLED / "dog.jpg")}, *others]}
     taken = asyncio.run(tab.adopt(kept, 0, Visit(), 0.5, "", "measure", False, ["mixed"]))
     assert taken == (1, str(BUNDLED / "dog.jpg"), *settings)
+
+
+@pytest.mark.parametrize("problem", [WeightsError("not finite"), MemoryError(), RuntimeError()])
+def test_a_look_ahead_that_fails_leaves_all_as_it_is_unless_the_photo_is_deleted(
+    tab: PhotoTab, tmp_path: Path, problem: Exception
+) -> None:
+    def look(*_: Any) -> None:
+        raise problem
+
+    Image.new("RGB", (20, 20)).save(tmp_path / "cat-small.png")
+    result = Result({"small": str(tmp_path / "cat-small.png")})
+    assert tab.peek(result, "0, 0, 81, 80", 0.5) == gr.skip()  # seen of another photo
+    tab.look_closer = look
+    assert tab.peek(result, "0, 0, 80, 80", 0.5) == gr.skip()
+    (tmp_path / "cat-small.png").unlink()
+    with pytest.raises(gr.Error, match="are deleted after an hour"):
+        tab.peek(result, "0, 0, 80, 80", 0.5)
+
+
+def test_what_is_deleted_while_it_is_asked_for_again_does_not_come_back_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("small", "dogs", "doubt")
+    paths = {name: tmp_path / f"cat-{name}.png" for name in names}
+    for path in paths.values():
+        Image.effect_noise((20, 20), 60).save(path)
+    result, recent = Result({name: str(path) for name, path in paths.items()}, stem="cat"), Recent()
+    recent.keep(("cat",), result)
+    recent.keep_doubt(result)
+    plain = result._replace(paths={name: result.paths[name] for name in ("small", "dogs")})
+    saved = Path(save({"dogs": str(paths["dogs"])}, {}, "cat", {}, "PNG")["dogs"])
+    content = saved.read_bytes()
+    assert recent.recall(("cat",)) == recent.with_doubt(plain) == result
+
+    monkeypatch.setattr(Path, "exists", lambda _: True)  # as it was when it was looked for
+    for path in (saved, paths["doubt"]):
+        path.unlink()
+    assert recent.with_doubt(plain) == plain
+    assert recent.recall(("cat",)) is None
+    assert not paths["doubt"].is_file()
+    save({"dogs": str(paths["dogs"])}, {}, "cat", {}, "PNG")
+    assert saved.read_bytes() == content

@@ -14,9 +14,8 @@ from ..evaluation.study import read_truth
 from ..files import replacing
 from ..images.reading import EXAMPLES, find_images, write_image
 from ..images.resize import SCALE, shrink
-from .blind import MODELS, ROUNDS, SIDES, BlindTest, Photo, choose_parts, rounds
-from .controls import FAILED, PROMPT, QUIET, Answer
-from .controls import MODELS as QUEUED
+from .blind import MODELS, ROUNDS, BlindTest, Photo, choose_parts, rounds
+from .controls import FAILED, IN_TURN, PROMPT, QUIET, Answer
 from .failures import failure, refusing, telling
 from .jobs import Studio
 from .listeners import heard
@@ -58,7 +57,10 @@ class BlindTab:
     """
 
     def __init__(self, studio: Studio, detail: float, compared: gr.State) -> None:
-        self.rounds = on_gpu(partial(rounds, studio), lambda *_: ROUNDS * SIDES[0] ** 2)
+        self.rounds = on_gpu(
+            partial(rounds, studio),
+            lambda parts, *_: sum(studio.peeked_pixels(photo.small, box) for photo, box in parts),
+        )
         self.detail = detail
         with gr.Tab("Blind test"):
             gr.Markdown(HINT)
@@ -78,7 +80,7 @@ class BlindTab:
                 api_visibility="private",
                 show_progress="minimal",
                 show_progress_on=self.told,
-                **QUEUED,
+                **IN_TURN,
             ).failure(lambda: "", None, self.told, **QUIET)
         self.board.finish(self.finish, game, [self.told, self.board, self.save], **PROMPT).failure(
             lambda: self.nothing(f"{FAILED}Begin another test."), None, begun, **QUIET
@@ -103,8 +105,7 @@ class BlindTab:
         for name in ("original", "small"):
             with refusing(), Image.open(result.paths[name]) as image:
                 pictures.append(image.convert("RGB"))
-        name = Path(result.paths["original"]).name.removesuffix("-original.png")
-        yield from self._begin([Photo(name, *pictures)], result.detail, result.damaged)
+        yield from self._begin([Photo(result.stem, *pictures)], result.detail, result.damaged)
 
     def _begin(self, photos: list[Photo], detail: float, damaged: bool = False) -> Iterator[Answer]:
         seed = secrets.randbits(32)

@@ -16,7 +16,7 @@ STOPPED = "## Stopped\nNothing is running any more. What was finished stays."
 FAILED = "## No result\n"
 UNFIT = f"{FAILED}{DELETED} If that does not help, load the page again."
 BROKEN = f"{FAILED}Something went wrong on the server. Try again, or with another photo."
-MODELS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
+IN_TURN: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models"}
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 PROMPT: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
 QUIET: dict[str, Any] = {**PRIVATE, "queue": False}  # without a queue failures are not shown
@@ -116,7 +116,7 @@ class Work:
             api_name=function.__name__,
             api_description=description,
             preprocess=False,  # Gradio would open the file itself and stop at a damaged one with a traceback
-            **MODELS,
+            **IN_TURN,
         )
 
     def wire(
@@ -151,7 +151,7 @@ class Work:
                 begin, [*self.inputs, visit], [self.verdict, *self.begins], js=js, preprocess=False, **PROMPT
             )
             done = begun.success(
-                run, visit, outputs, api_visibility="private", trigger_mode="always_last", **shown, **MODELS
+                run, visit, outputs, api_visibility="private", trigger_mode="always_last", **shown, **IN_TURN
             )
             begun.failure(lambda: self.nothing(UNFIT), None, outputs, **QUIET)
             done.failure(lambda: self.nothing(BROKEN), None, outputs, **QUIET)

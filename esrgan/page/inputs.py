@@ -54,9 +54,7 @@ async def check(component: Any, value: Any) -> Any:
         raise failure(f"{component.label or 'Text'} {value!r:.60}: must be text.")
     if isinstance(component, gr.Checkbox) and not isinstance(value, bool):
         raise failure(f"{component.label} {value!r:.60}: must be true or false.")
-    if isinstance(component, gr.Dropdown | gr.Radio) and value not in (
-        names := [name for _, name in component.choices]
-    ):
+    if isinstance(component, gr.Radio) and value not in (names := [name for _, name in component.choices]):
         raise failure(f"{component.label} {value!r:.60}: must be one of {', '.join(names)}.")
     if isinstance(component, gr.CheckboxGroup):
         names = [name for _, name in component.choices]

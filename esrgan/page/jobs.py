@@ -22,7 +22,7 @@ from ..images.photo import Photo, half
 from ..images.reading import read_size
 from ..images.resize import SCALE, crop_to_multiple, shrink
 from .limits import Box, Limits, choose_part, fitting, spell_seconds
-from .models import Model
+from .models import Model, label
 
 logger = logging.getLogger(__name__)
 
@@ -247,7 +247,7 @@ class Studio:
             for done, count, enlarged in self.models[name].suited(detail, damaged=damaged).stream(small):
                 if done == count:
                     results.append(enlarged)
-                yield Step((i + done / count) / len(ends), f"{name.capitalize()} at detail {detail}")
+                yield Step((i + done / count) / len(ends), f"{label(name)} at detail {detail}")
         yield Step(1, "done", doubt=draw_doubt(results))
 
     def peek(
@@ -300,6 +300,11 @@ class Studio:
             return 0
         return (box[2] - box[0]) * (box[3] - box[1])
 
+    @staticmethod
+    def peeked_pixels(small: Image.Image, box: Box, *_: Any) -> int:
+        """How many pixels are enlarged for `peek`."""
+        return (box[2] - box[0]) * (box[3] - box[1]) // SCALE**2
+
     def _attempt(self, path: Path, detail: float) -> Iterator[Step]:
         try:
             for step in self.compare(path, detail):
@@ -325,11 +330,11 @@ class Studio:
         step = replace(step, results=results, seconds=self._expect(pixels.shape[0] * pixels.shape[1], models))
         share = UPSCALING / len(models)
         for i, (name, model) in enumerate(models.items()):
-            yield replace(step, done=i * share, text=f"{name.capitalize()}: first tile")
+            yield replace(step, done=i * share, text=f"{label(name)}: first tile")
             for done, count, enlarged in model.suited(detail, damaged=step.damaged).stream(pixels, bits):
                 if done == count:
                     step = replace(step, results=step.results | {name: finish(name, enlarged)})
-                text = f"{name.capitalize()}: {done} of {count} tiles"
+                text = f"{label(name)}: {done} of {count} tiles"
                 yield replace(step, done=(i + done / count) * share, text=text)
         yield replace(step, done=UPSCALING, text="Measuring")
 
@@ -387,7 +392,7 @@ def tell_stage(damaged: bool, models: Mapping[str, Model]) -> tuple[str, ...]:
     """Which weights are at work, where it is not the usual ones."""
     if not damaged:
         return ()
-    without = [name.capitalize() for name, model in models.items() if not model.camera]
+    without = [label(name) for name, model in models.items() if not model.camera]
     if len(without) == len(models):
         return ("There are no weights for damaged photos; the usual ones are at work.",)
     told = "The weights for damaged photos are at work, which the dial does not change."

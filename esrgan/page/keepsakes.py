@@ -16,6 +16,7 @@ from ..files import replacing
 from ..images.resize import SCALE
 from .jobs import Figures, Pictures
 from .limits import Box, fitting
+from .results import Result
 from .stage import HERE, QUALITY, Layer, data_url, focus_of
 from .uploads import make_folder
 from .wording import spell
@@ -204,21 +205,21 @@ def make_page(pictures: Pictures, right: str, told: Told) -> str:
 KINDS = {"card": "card.png", "wipe": "wipe.webp", "page": "comparison.html"}  # and how their files' names end
 
 
-def make(kind: str, paths: Mapping[str, str], ways: Sequence[str], box: Box, told: Told) -> Path:
+def make(kind: str, result: Result, ways: Sequence[str], box: Box, told: Told) -> Path:
     """Write one of `KINDS`.
 
     Args:
         kind: which.
-        paths: of the pictures, by name.
-        ways: the names of those that are results, the last of which is what bicubic is compared with.
+        result: what is taken away.
+        ways: the names of those of its pictures that are enlarged, the last of which is what bicubic is compared with.
         box: the part that is looked at closer.
         told: what is written on it.
 
     Raises:
         FileNotFoundError: a picture is there no more.
     """
-    stem = Path(paths["bicubic"]).name.removesuffix("-bicubic.png")
-    path = make_folder() / f"{stem}-{KINDS[kind]}"  # one result may be looked at in several ways at once
+    paths = result.paths
+    path = make_folder() / f"{result.stem}-{KINDS[kind]}"  # one result may be looked at in several ways at once
     names = [name for name in told.labels if name in paths and (kind == "page" or name in ("original", *ways))]
     pictures = {name: open_picture(paths[name]) for name in names}
     if kind == "card":

@@ -15,7 +15,7 @@ PROMPT_PIXELS = 250_000  # nor for so many, however slow the machine: 4 megapixe
 MOST_SECONDS = 1800
 PACE = 30e-6  # seconds a pixel that is enlarged, in all ways, and measured: until that is known here
 LEAST_TIMED = 64 * 64  # pixels; what is smaller tells nothing about the speed
-LARGEST = 178_000_000 // SCALE**2  # pixels whose result Pillow opens again without a warning
+LARGEST = 178_000_000 // SCALE**2  # pixels whose result Pillow opens again without an error
 BYTES_PER_PIXEL = 1500  # at the peak, for a pixel that is enlarged by the bundled models, as measured
 
 Box = tuple[int, int, int, int]

@@ -15,6 +15,11 @@ from ..models.layout import BUNDLED
 from ..models.source import parse
 
 
+def label(way: str) -> str:
+    """What the page calls a way to enlarge, such as a model, or its result."""
+    return way.capitalize()
+
+
 def blend_amount(detail: float) -> float:
     """How much of the adversarial stage a place of the dial takes: equal steps for the eye, by LPIPS.
 
@@ -88,5 +93,5 @@ def load_models(sources: Mapping[str, str]) -> tuple[dict[str, Model], list[str]
             if name not in BUNDLED:
                 raise
             models[name] = Model(name)
-            notes.append(f"{name.capitalize()} is the model that comes with this page, not the one asked for. {error}")
+            notes.append(f"{label(name)} is the model that comes with this page, not the one asked for. {error}")
     return models, notes

@@ -18,7 +18,7 @@ from ..images.reading import EXAMPLES, find_images
 from ..images.resize import SCALE
 from .controls import (
     FAILED,
-    MODELS,
+    IN_TURN,
     PRIVATE,
     PROMPT,
     QUIET,
@@ -36,6 +36,7 @@ from .jobs import CLEAN, DAMAGED, MEASURE, Figures, Step, Studio
 from .keepsakes import KINDS, Told, around, make
 from .limits import seen_part
 from .listeners import heard
+from .models import label
 from .results import Paths, Recent, Result
 from .saving import ENDINGS, save
 from .stage import address, data_url, focus_of, make_stage, opening, stage_value
@@ -46,7 +47,6 @@ from .wording import (
     NUMBERS,
     add_notes,
     explained,
-    label,
     picture_labels,
     tell_doubt,
     tell_progress,
@@ -124,7 +124,7 @@ class PhotoTab:
         self.recent = Recent()
         self.work = on_gpu(job.work, job.pixels)
         self.question = on_gpu(studio.doubt, lambda small, *_: 2 * small.width * small.height)
-        self.look_closer = on_gpu(studio.peek, lambda small, box, *_: small.width * small.height)
+        self.look_closer = on_gpu(studio.peek, studio.peeked_pixels)
         with gr.Tab(job.title) as self.tab:
             gr.Markdown(job.hint)
             with gr.Row():
@@ -259,7 +259,7 @@ class PhotoTab:
             api_visibility="private",
             show_progress="minimal",
             show_progress_on=self.doubt_told,
-            **MODELS,
+            **IN_TURN,
         ).failure(lambda: "", None, self.doubt_told, **QUIET)
 
     def _wire_pictures(self) -> None:
@@ -356,9 +356,10 @@ class PhotoTab:
             result = self.recent.recall(key)
             if not result:
                 awaited = tuple(self.labels.keys() - {"doubt"} - (self.studio.models.keys() - self.chosen(settings)))
-                started, folder, result = time.monotonic(), make_folder(), Result(detail=detail, awaited=awaited)
+                started = time.monotonic()
+                result = Result(folder=make_folder(), stem=path.stem, detail=detail, awaited=awaited)
                 for step in heard(self.work(path, detail, *settings)):
-                    before, result = result, result.add(step, folder, path.stem)
+                    before, result = result, result.add(step)
                     if result.paths and not before.paths:
                         result = self.recent.with_doubt(result)
                     new = result if result.paths.keys() != before.paths.keys() else gr.skip()
@@ -378,8 +379,7 @@ class PhotoTab:
         if not self.job.has_parts:
             return shown
         how = {name: model.weights(result.detail, damaged=result.damaged) for name, model in self.studio.models.items()}
-        stem = Path(result.paths["small"]).name.removesuffix("-small.png") if shown else ""
-        return save(shown, result.files, stem, how, save_as)
+        return save(shown, result.files, result.stem, how, save_as)
 
     def offer(self, result: Result, save_as: str) -> Answer:
         """The buttons that save what there is so far; why there are none."""
@@ -468,10 +468,10 @@ class PhotoTab:
             yield gr.skip(), gr.skip()
             return
         yield tell_doubt(0), gr.skip()
-        small, found = Path(result.paths["small"]), result
-        with refusing(), Image.open(small) as image:
+        found = result
+        with refusing(), Image.open(result.paths["small"]) as image:
             for step in visit.beside(heard(self.question(image.convert("RGB"), result.damaged))):
-                found = result.add(step, small.parent, small.name.removesuffix("-small.png"))
+                found = result.add(step)
                 yield tell_doubt(step.done), gr.skip()
         if "doubt" not in found.paths:
             yield "", gr.skip()
@@ -495,14 +495,23 @@ class PhotoTab:
                 left, top, right, bottom = seen_part(seen, image.size, image.width * image.height)
                 centre = (left + right) // 2 // SCALE * SCALE, (top + bottom) // 2 // SCALE * SCALE
                 box = around(centre, image.size, (CLOSE, CLOSE))
-            return address(make(kind, result.paths, ways, box, words))
+            return address(make(kind, result, ways, box, words))
 
     def peek(self, result: Result, seen: str, detail: float) -> Any:
-        """What is seen of the models' results at another detail, at once; the whole photo follows."""
+        """What is seen of the models' results at another detail, at once; the whole photo follows.
+
+        Raises:
+            gr.Error: the photo is deleted. Whatever else goes wrong is told by the job that follows.
+        """
         if not is_detail(detail) or "small" not in result.paths or not seen:
             return gr.skip()
-        with refusing(), Image.open(result.paths["small"]) as small:
-            box = seen_part(seen, (SCALE * small.width, SCALE * small.height), PEEKED)
-            pictures = self.look_closer(small.convert("RGB"), box, detail, result.damaged, [*result.paths])
+        try:
+            with Image.open(result.paths["small"]) as small:
+                box = seen_part(seen, (SCALE * small.width, SCALE * small.height), PEEKED)
+                pictures = self.look_closer(small.convert("RGB"), box, detail, result.damaged, [*result.paths])
+        except FileNotFoundError as error:
+            raise failure(DELETED) from error
+        except Exception:
+            return gr.skip()
         urls = {way: data_url(picture) for way, picture in pictures.items()}
         return (self.show_stage(result) or {}) | {"patch": {"box": list(box), "urls": urls}}

@@ -1,5 +1,6 @@
 """What a job has given so far, as files among those that are served, and what the last jobs have given."""
 
+import os
 from collections import OrderedDict
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +24,8 @@ class Result(NamedTuple):
     Attributes:
         paths: pictures by their names.
         files: those that are saved, where they have more than the picture.
+        folder: in which they lie.
+        stem: of the photo's name, with which theirs begin.
         notes: what was done with the photo before.
         figures: with the last step.
         detail: that was asked for.
@@ -32,6 +35,8 @@ class Result(NamedTuple):
 
     paths: Paths = {}  # noqa: RUF012  # never changed
     files: Paths = {}  # noqa: RUF012
+    folder: Path = Path()
+    stem: str = ""
     notes: tuple[str, ...] = ()
     figures: Figures | None = None
     detail: float = 0
@@ -49,20 +54,22 @@ class Result(NamedTuple):
         with Image.open(self.paths["small"]) as small:
             return sha256(repr(small.size).encode() + small.tobytes()).hexdigest(), self.damaged
 
-    def add(self, step: Step, folder: Path, stem: str) -> "Result":
+    def add(self, step: Step) -> "Result":
         """With what a step adds, which is written to the folder."""
         paths, files = dict(self.paths), dict(self.files)
         for name, picture in step.pictures.items():
             if name not in paths:
-                paths[name] = str(folder / f"{stem}-{name}.png")
+                paths[name] = str(self.folder / f"{self.stem}-{name}.png")
                 write_image(picture, Path(paths[name]))
         for name in step.exact.keys() - files.keys():
-            (folder / "exact").mkdir(exist_ok=True)
-            files[name] = str(folder / "exact" / f"{stem}-{name}.png")
+            (self.folder / "exact").mkdir(exist_ok=True)
+            files[name] = str(self.folder / "exact" / f"{self.stem}-{name}.png")
             step.exact[name].save(Path(files[name]), exif=False)
         awaited = () if step.figures else self.awaited
         figures = step.figures and finite(step.figures)
-        return Result(paths, files, step.notes, figures, self.detail, step.damaged, awaited)
+        return self._replace(
+            paths=paths, files=files, notes=step.notes, figures=figures, damaged=step.damaged, awaited=awaited
+        )
 
 
 class Recent:
@@ -77,23 +84,22 @@ class Recent:
 
     def recall(self, key: Key) -> Result | None:
         """An earlier result, unless it was deleted; it is kept from now on."""
-        result = self.results.get(key)
-        if not result:
+        try:
+            result = self.results[key]
+            for path in (*result.paths.values(), *result.files.values()):
+                os.utime(path)
+        except (KeyError, FileNotFoundError):
             return None
-        paths = [Path(path) for path in (*result.paths.values(), *result.files.values())]
-        if not all(path.exists() for path in paths):
-            return None
-        for path in paths:
-            path.touch()
         self.results.move_to_end(key)
         return self.with_doubt(result)
 
     def with_doubt(self, result: Result) -> Result:
         """A result with the map of doubt, where that was asked for before."""
-        path = self.doubts.get(result.about)
-        if not path or not Path(path).exists():
+        try:
+            path = self.doubts[result.about]
+            os.utime(path)
+        except (KeyError, FileNotFoundError):
             return result
-        Path(path).touch()
         return result._replace(paths=result.paths | {"doubt": path})
 
     def keep(self, key: Key, result: Result) -> None:

@@ -36,13 +36,14 @@ def save(
         name = f"{stem}-{way}-x{SCALE}" + (f"-{how[way]}" if way in how else "")
         path = Path(picture).parent / "saved" / f"{name}.{ENDINGS[save_as]}"
         path.parent.mkdir(exist_ok=True)
-        if path.exists():
-            path.touch()
-        elif save_as == "PNG":
-            with suppress(FileExistsError):  # made meanwhile
-                os.link(exact.get(way, picture), path)
-        else:
-            _encode(picture, path)
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            if save_as == "PNG":
+                with suppress(FileExistsError):  # made meanwhile
+                    os.link(exact.get(way, picture), path)
+            else:
+                _encode(picture, path)
         files[way] = str(path)
     return files
 

@@ -9,6 +9,7 @@ from ..evaluation.study import LEAST_PHOTOS, Evaluation, finite
 from .blind import MODELS, SCORED, BlindTest, by_chance
 from .jobs import Figures, Step, error_name
 from .limits import spell_seconds
+from .models import label
 
 WORKING = "## Working on it …"
 SIZES = {1.0: "a large difference", 0.3: "a clear difference", 0.1: "a small difference", 0.0: "too little to see"}
@@ -30,11 +31,6 @@ def explained(words: str, more: str) -> str:
     """Markdown: words, and what opens behind the question mark at their end."""
     summary = f'{words}&nbsp;<span class="mark">?</span>'
     return f'<details class="more"><summary>\n\n{summary}\n\n</summary>\n\n{more}\n\n</details>'
-
-
-def label(way: str) -> str:
-    """What the page calls a way to enlarge, or its result."""
-    return way.capitalize()
 
 
 def picture_labels(ways: Iterable[str]) -> dict[str, str]:
