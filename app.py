@@ -83,45 +83,8 @@ THEME = gr.themes.Default(primary_hue="emerald", neutral_hue="stone", font=["sys
     body_text_color_subdued="*neutral_600",
     link_text_color_dark="*secondary_400",
 )
-CSS = """
-.dark {--color-accent: var(--primary-400)}
-:focus-visible {outline: 3px solid var(--color-accent) !important; outline-offset: 2px !important}
-:is([role=tab], .gallery-item, .thumbnail-item, .image-container button, .icon-button, .reset-button,
-    [type=number]):focus-visible {outline-offset: -3px !important}  /* what is outside of these is cut off */
-.gallery:has(> .gallery-item img) {display: grid !important; grid-template-columns: repeat(3, 1fr)}
-.gallery-item :is(span, .container, img) {display: block; width: 100% !important; max-width: none !important}
-.gallery-item img {aspect-ratio: 4 / 3}
-.json-node :is(.key, .value) {color: inherit !important}
-.figures table {width: 100%; border: 0 !important; font-variant-numeric: tabular-nums}
-.figures table tr {border: 0 !important}
-.figures table :is(th, td) {border-width: 0 0 1px !important; border-color: var(--border-color-primary) !important;
-    padding: 6px 8px !important; text-align: right; overflow-wrap: normal}
-.figures table :is(th, td):first-child {text-align: left; padding-left: 0 !important}
-.figures td + td {white-space: nowrap}
-@media (max-width: 640px) {
-    .figures table {font-size: 0.85em}
-    .figures table :is(th, td) {padding: 6px 3px !important; word-break: normal !important}
-    .figures td + td {white-space: normal !important}
-    .result:has(.views img[src*="/opening/"]) {order: -1}  /* what nobody had to ask for comes first */
-}
-.footnote p {font-size: 0.9em}
-.verdict, .verdict [data-testid="status-tracker"] {overflow: visible !important}
-.verdict .pending {opacity: 1}
-.verdict .progress-text {display: block; inset: 0 auto auto 0; padding: 1.2em 0 0; font: inherit; white-space: nowrap}
-.verdict .progress-text::first-letter {text-transform: uppercase}
-.more summary {cursor: pointer; list-style: none}
-.more summary::-webkit-details-marker {display: none}
-.more summary p {display: inline}
-.more > :not(summary) {border-left: 3px solid var(--color-accent); padding-left: 0.8em; max-width: 46em}
-.mark {display: inline-block; width: 1.5em; border: 1px solid; border-radius: 50%; text-align: center;
-    font-size: 0.8em; line-height: 1.4}
-.refusal {margin: 0; padding: 0.6em 0.9em; border: 1px solid var(--error-border-color); border-radius: var(--radius-md);
-    background: var(--error-background-fill); color: var(--error-text-color); overflow-wrap: anywhere}
-.spoken {position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%)}
-.dropping .drop {outline: 3px dashed var(--color-accent); outline-offset: 2px}
-.scale {display: inline-block; width: 7em; height: 0.8em; border-radius: 3px; margin: 0 0.2em}
-"""
 
+STYLE = files("esrgan.page") / "page.css"
 SCRIPT = files("esrgan.page") / "page.js"
 FAVICON = files("esrgan.page") / "favicon.svg"
 
@@ -257,7 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
             enable_monitoring=False,
             state_session_capacity=KEPT_VISITS,
             theme=THEME,
-            css=CSS,
+            css=STYLE.read_text(encoding="utf-8"),
             favicon_path=str(FAVICON),
             js=SCRIPT.read_text(encoding="utf-8"),
             prevent_thread_lock=True,
