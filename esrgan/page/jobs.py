@@ -21,15 +21,15 @@ from ..images.degradation import degrade, seed_of
 from ..images.photo import Photo, half
 from ..images.reading import read_size
 from ..images.resize import SCALE, crop_to_multiple, shrink
-from .limits import Box, Limits, choose_part, fitting, spell_seconds
+from .limits import Box, Limits, choose_part, fitting
 from .models import Model, label
+from .photo_notes import KEPT_IN_FILES, MEASURE, judge, spell_size, tell_conversion, tell_part, tell_smaller, tell_stage
 
 logger = logging.getLogger(__name__)
 
 SMALLEST_SIDE = -(-metrics.SMALLEST // SCALE) * SCALE
 WARMING = (0, 0, 384, 288)  # of an example: enough to learn the speed from, and soon done
 UPSCALING = 0.8  # of the time that a job takes, about; the rest is measuring
-MEASURE, CLEAN, DAMAGED = "measure", "clean", "damaged"  # what a photo may be said to be
 
 Figures = dict[str, Any]
 Pictures = dict[str, Image.Image]
@@ -137,7 +137,7 @@ class Studio:
         notes = tell_conversion(photo)
         size = fitting(truth.size, SCALE**2 * self.limits.prompt)
         if size != truth.size:
-            notes += (f"Your photo of {spell_size(truth.size)} was made smaller first, {spell_size(size)}.",)
+            notes += (tell_smaller(truth.size, size),)
             truth = truth.resize(size, Image.Resampling.BICUBIC)
         check_size(truth.size, path.name)
         truth = crop_to_multiple(truth, SCALE)
@@ -184,7 +184,7 @@ class Studio:
             detail: from 0, the most exact pixels, to 1, the crispest texture.
             part: left, top, right, bottom in its pixels; by default all of a photo that does not take long, and else
                 the middle.
-            condition: `DAMAGED` for the camera stages, `CLEAN` for the others, `MEASURE` to choose by the photo.
+            condition: of the photo, as for `judge`: where it is damaged, the camera stages are at work.
             halve: whether the photo is halved first, `part` then being of what is left.
             names: of the models; by default all.
 
@@ -206,11 +206,11 @@ class Studio:
         check_size((box[2] - box[0], box[3] - box[1]), path.name)
         photo = photo.halved(box) if halve else photo.cropped(box)
         if box != (0, 0, *size):
-            notes += (self._tell_part(box, size),)
+            notes += (tell_part(box, size, self.limits),)
         source = photo.rgb()
         has_more = photo.bits == 16 or photo.alpha is not None
         if has_more:
-            notes += ("Pictures here have 8 bits and no transparency; PNG files of the models keep it all.",)
+            notes += (KEPT_IN_FILES,)
         else:
             photo = Photo(np.asarray(source))
         exact: dict[str, Photo] = {}
@@ -345,38 +345,6 @@ class Studio:
     def _chosen(self, names: Collection[str] | None) -> Mapping[str, Model]:
         return self.models if names is None else {name: self.models[name] for name in self.models if name in names}
 
-    def _tell_part(self, box: Box, size: tuple[int, int]) -> str:
-        pixels = size[0] * size[1]
-        whole = f"all of it, 0, 0, {size[0]}, {size[1]}, takes {spell_seconds(pixels * self.limits.pace)}"
-        if pixels > self.limits.most:
-            whole = f"at most {self.limits.most / 1e6:g} megapixels at once"
-        part = ", ".join(map(str, box))
-        return f"This is the part {part} of your photo of {spell_size(size)}; ask for another: {whole}."
-
-
-def judge(photo: Photo, condition: str, halve: bool, models: Mapping[str, Model]) -> tuple[bool, tuple[str, ...]]:
-    """Whether camera stages are to be at work, and what there is to tell of the photo.
-
-    Args:
-        photo: as its file has it.
-        condition: `DAMAGED`, `CLEAN`, or `MEASURE` to go by the photo.
-        halve: whether it is halved next.
-        models: those that enlarge it.
-    """
-    measured = photo.condition()
-    has_camera = any(model.camera for model in models.values())
-    is_measured = has_camera and condition == MEASURE
-    damaged = condition == DAMAGED or (is_measured and measured.damage is not None)
-    notes = list(tell_conversion(photo))
-    if is_measured:
-        notes.append(f"It has {measured.damage}." if damaged else "It looks clean: no blocks of JPEG, no noise.")
-    notes += tell_stage(damaged, models)
-    if halve:
-        notes.append("It was halved first.")
-    elif measured.is_enlarged:
-        notes.append("It seems to have been enlarged before: half its pixels show as much. Halving it first may help.")
-    return damaged and has_camera, tuple(notes)
-
 
 def measure_consistency(results: Pictures, source: Image.Image) -> Figures:
     """How close each result, shrunk back, is to the photo; of Mixed and Dogs also how close they are to one another."""
@@ -386,34 +354,6 @@ def measure_consistency(results: Pictures, source: Image.Image) -> Figures:
     if {"mixed", "dogs"} <= results.keys():
         found["mixed_against_dogs"] = metrics.compare(results["mixed"], results["dogs"])
     return found
-
-
-def tell_stage(damaged: bool, models: Mapping[str, Model]) -> tuple[str, ...]:
-    """Which weights are at work, where it is not the usual ones."""
-    if not damaged:
-        return ()
-    without = [label(name) for name, model in models.items() if not model.camera]
-    if len(without) == len(models):
-        return ("There are no weights for damaged photos; the usual ones are at work.",)
-    told = "The weights for damaged photos are at work, which the dial does not change."
-    return (f"{told} {' and '.join(without)} has none of them." if without else told,)
-
-
-def tell_conversion(photo: Photo) -> tuple[str, ...]:
-    """What the page shows and compares otherwise than the file has it."""
-    notes = []
-    if photo.frame_count > 1:
-        notes.append(f"Your file has {photo.frame_count} pictures; this is the first.")
-    if photo.alpha is not None:
-        notes.append("What is transparent lies over white.")
-    if photo.bits == 16:
-        notes.append("Of 16 bits a channel 8 are shown and measured.")
-    return tuple(notes)
-
-
-def spell_size(size: tuple[int, int]) -> str:
-    """Width and height in words."""
-    return f"{size[0]} x {size[1]} pixels"
 
 
 def check_size(size: tuple[int, int], name: str) -> None:

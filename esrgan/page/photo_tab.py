@@ -32,11 +32,12 @@ from .controls import (
 )
 from .failures import DELETED, failure, refusing, telling
 from .inputs import check
-from .jobs import CLEAN, DAMAGED, MEASURE, Figures, Step, Studio
+from .jobs import Figures, Step, Studio
 from .keepsakes import KINDS, Told, around, make
 from .limits import seen_part
 from .listeners import heard
 from .models import label
+from .photo_notes import CLEAN, DAMAGED, MEASURE
 from .results import Paths, Recent, Result
 from .saving import ENDINGS, save
 from .stage import address, data_url, focus_of, make_stage, opening, stage_value
