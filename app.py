@@ -25,41 +25,26 @@ from esrgan.models.source import MODEL
 from esrgan.page import zero_gpu
 from esrgan.page.batch_tab import BatchTab
 from esrgan.page.blind_tab import BlindTab
+from esrgan.page.compare_tab import CompareTab
 from esrgan.page.inputs import Page
-from esrgan.page.jobs import Studio, error_name
+from esrgan.page.jobs import Studio
 from esrgan.page.limits import MAX_MEGABYTES, PROMPT_SECONDS
 from esrgan.page.models import load_models
-from esrgan.page.photo_tab import Job, PhotoTab
+from esrgan.page.photo_tab import DETAIL
 from esrgan.page.stage import OPENING
 from esrgan.page.study_tab import add_study_tab
 from esrgan.page.uploads import claim_folder, keep_clean
-from esrgan.page.wording import NUMBERS, explained, tell_comparison, tell_upscale
+from esrgan.page.upscale_tab import UpscaleTab
+from esrgan.page.wording import NUMBERS
 
 HERE = Path(__file__).parent
 KEPT_SECONDS = 3600
-DETAIL = 0.75  # where most of the texture is there, and PSNR still above bicubic's
 QUEUE_LENGTH = 500  # of all that is asked for, what takes no time included
 KEPT_VISITS = 500  # of those that came last, at a fifth of a megabyte each
 
 INTRO = """# Sharper animals
 Two AI models enlarge animal photos 4 times. *Mixed* learned from many kinds of animals, *Dogs* from dogs alone.
 Which one does better on your photo?"""
-COMPARE_HINT = explained(
-    "Your photo is shrunk to a quarter of its width and height, and each model has to bring it back.",
-    "So there is an original to measure the results by: whoever comes closer to it wins.",
-)
-UPSCALE_HINT = explained(
-    "Your photo becomes 4 times as wide and as high, by each model.",
-    """Detail that it does not show is guessed, from what the models learned of other photos. **Do not rely on it**: it
-proves nothing about an individual animal, an injury or a disease.""",
-)
-COMPARE_API = """Shrink a photo by 4, bring it back by bicubic and by each model, and measure each result against the
-photo. Answers the metrics (psnr_y and psnr_rgb in dB, ssim_y, lpips) of each way and of dogs_minus_mixed, the pictures
-as PNG, and the verdict in words. Detail runs from 0, the most exact pixels, to 1, the crispest texture."""
-UPSCALE_API = """Enlarge a photo by 4 by bicubic and by each model. Answers the metrics (psnr_y and psnr_rgb in dB,
-ssim_y, lpips) of each result, shrunk back, against the photo, and of the two models against one another, the pictures
-as PNG, and a sentence about them. Detail runs from 0, the most exact pixels, to 1, the crispest texture. Part is left,
-top, right, bottom in pixels; by default all of a photo that does not take long, and else its middle."""
 ABOUT = f"""{NUMBERS}
 
 **Consistency** (*Upscale*): shrunk back, a result should be your photo again. A high number says that the model left
@@ -93,41 +78,16 @@ logger = logging.getLogger("esrgan")
 
 def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
     """The page; `notes` are shown on top."""
-    compared = ("original", *studio.ways, "map")
-    jobs = (
-        Job(
-            "Compare",
-            COMPARE_HINT,
-            COMPARE_API,
-            studio.compare,
-            studio.compared_pixels,
-            tell_comparison,
-            saved=compared,
-            shown=(*compared, *map(error_name, studio.ways), "doubt"),
-            detail=DETAIL,
-        ),
-        Job(
-            "Upscale",
-            UPSCALE_HINT,
-            UPSCALE_API,
-            studio.upscale,
-            studio.upscaled_pixels,
-            tell_upscale,
-            saved=studio.ways,
-            shown=(*studio.ways, "doubt"),
-            detail=DETAIL,
-            has_parts=True,
-        ),
-    )
     gr.set_static_paths([EXAMPLES, OPENING])
     with Page(title="Sharper animals", analytics_enabled=False) as page:
         gr.Markdown(INTRO)
         for note in notes:
             gr.Markdown(f"⚠️ {note}", elem_classes="note")
         kept = gr.BrowserState(storage_key="sharper-animals", secret="sharper-animals")
-        tabs = [PhotoTab(studio, job, kept) for job in jobs]
+        compare = CompareTab(studio, kept)
+        UpscaleTab(studio, kept)
         BatchTab(studio)
-        BlindTab(studio, DETAIL, tabs[0].result)
+        BlindTab(studio, DETAIL, compare.result)
         add_study_tab()
         with gr.Accordion("About the numbers and the models", open=False):
             gr.Markdown(ABOUT)

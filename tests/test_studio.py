@@ -21,10 +21,10 @@ from esrgan.page import jobs
 from esrgan.page.controls import Visit
 from esrgan.page.jobs import Step, Studio
 from esrgan.page.models import Model, blend_amount
-from esrgan.page.photo_tab import Job, PhotoTab
 from esrgan.page.results import Recent, Result
 from esrgan.page.saving import save
-from esrgan.page.wording import tell_progress, tell_upscale
+from esrgan.page.upscale_tab import UpscaleTab
+from esrgan.page.wording import tell_progress
 
 
 @pytest.fixture
@@ -200,10 +200,9 @@ def test_a_comparison_may_shrink_as_a_camera_does(repairing: Studio) -> None:
 
 
 @pytest.fixture
-def tab(studio: Studio) -> PhotoTab:
+def tab(studio: Studio) -> UpscaleTab:
     with gr.Blocks():
-        job = Job("Upscale", "", "", studio.upscale, studio.upscaled_pixels, tell_upscale, (), (), 0.5, has_parts=True)
-        return PhotoTab(studio, job, gr.BrowserState())
+        return UpscaleTab(studio, gr.BrowserState())
 
 
 @pytest.mark.parametrize(
@@ -216,7 +215,7 @@ def tab(studio: Studio) -> PhotoTab:
     ],
 )
 def test_a_photo_is_taken_up_again_as_it_was_asked_for_unless_the_page_has_no_such_setting(
-    tab: PhotoTab, others: list, settings: tuple
+    tab: UpscaleTab, others: list, settings: tuple
 ) -> None:
     kept = {"tab": "Upscale", "job": [{"path": str(BUNDLED / "dog.jpg")}, *others]}
     taken = asyncio.run(tab.adopt(kept, 0, Visit(), 0.5, "", "measure", False, ["mixed"]))
@@ -225,7 +224,7 @@ def test_a_photo_is_taken_up_again_as_it_was_asked_for_unless_the_page_has_no_su
 
 @pytest.mark.parametrize("problem", [WeightsError("not finite"), MemoryError(), RuntimeError()])
 def test_a_look_ahead_that_fails_leaves_all_as_it_is_unless_the_photo_is_deleted(
-    tab: PhotoTab, tmp_path: Path, problem: Exception
+    tab: UpscaleTab, tmp_path: Path, problem: Exception
 ) -> None:
     def look(*_: Any) -> None:
         raise problem

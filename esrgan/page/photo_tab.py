@@ -1,9 +1,9 @@
 """A tab of the page where one photo goes in, and figures and pictures come out, step by step."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -36,37 +36,19 @@ from .jobs import Figures, Step, Studio
 from .keepsakes import KINDS, Told, around, make
 from .limits import seen_part
 from .listeners import heard
-from .models import label
-from .photo_notes import CLEAN, DAMAGED, MEASURE
 from .results import Paths, Recent, Result
-from .saving import ENDINGS, save
 from .stage import address, data_url, focus_of, make_stage, opening, stage_value
 from .uploads import let_in, make_folder
-from .wording import (
-    DOUBT,
-    MAPS,
-    NUMBERS,
-    add_notes,
-    explained,
-    picture_labels,
-    tell_doubt,
-    tell_progress,
-)
+from .wording import DOUBT, MAPS, NUMBERS, add_notes, explained, picture_labels, tell_doubt, tell_progress
 from .zero_gpu import on_gpu
 
+DETAIL = 0.75  # where most of the texture is there, and PSNR still above bicubic's
 CLOSE = 96  # pixels a side of the closer look on a card
 PEEKED = 400_000  # pixels of a result, at most, that are shown anew while the dial is moved
 
 WAITING = "## Your result appears here\nClick an animal, or drop a photo of your own."
 SHOWN_FIRST = """## A small photo, and what a model makes of it
 Drag the handle. Then click an animal, or drop a photo of your own."""
-PART_HINT = "Which part of a large photo: left, top, right, bottom in pixels. Empty: all of it, or as much as is quick."
-NEW_PHOTO = (
-    f"(photo, detail, part, condition, halve, ...rest) => ({SCROLL})(photo, detail, '', condition, false, ...rest)"
-)
-CONDITIONS = [("Find out", MEASURE), ("Clean", CLEAN), ("Noisy or compressed", DAMAGED)]
-HALVE_HINT = "For a photo that was enlarged before, and shows no more than half its pixels would."
-WAYS_TO_SHRINK = [("Cleanly", "bicubic"), ("As a camera does", "camera"), ("As the web does", "web")]
 
 DOWNLOAD = """address => {
     if (!address) return [address]
@@ -85,57 +67,70 @@ SEEN = """(result, seen, ...rest) => {
 }"""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a tab does with one photo.
+class PhotoTab(ABC):
+    """A tab of one photo: made inside a page's blocks, it adds itself to them.
 
-    Attributes:
-        title: of the tab and its button; in lower case, of the endpoint.
-        hint: what happens, for the visitor.
-        description: what the endpoint does and answers, for programs.
-        work: the steps.
-        pixels: how many pixels are enlarged, by the same arguments.
-        tell: the figures as a verdict and a table.
+    Args:
+        studio: whose models are asked.
+        kept: what the browser keeps of the visit.
+        work: the steps of the job, by the photo's path, the detail and the values of the settings.
+        endpoint: the job for programs, which ask for it by the name of this function.
         saved: the pictures that can be saved, by their names.
         shown: all that are shown.
-        detail: where the dial stands at first.
-        has_parts: whether a part of the photo can be asked for, and whether its condition be told.
+
+    Attributes:
+        title: of the tab and its button; in lower case, its address.
+        hint: what happens, for the visitor.
+        description: what the endpoint does and answers, for programs.
+        new_photo: JavaScript from the inputs of the job to those it begins with where another photo was chosen.
     """
 
     title: str
     hint: str
     description: str
-    work: Callable[..., Iterator[Step]]
-    pixels: Callable[..., int]
-    tell: Callable[[Figures], tuple[str, str]]
-    saved: tuple[str, ...]
-    shown: tuple[str, ...]
-    detail: float
-    has_parts: bool = False
+    new_photo = SCROLL
 
-
-class PhotoTab:
-    """The tab of a job: made inside a page's blocks, it adds itself to them."""
-
-    def __init__(self, studio: Studio, job: Job, kept: gr.BrowserState) -> None:
+    def __init__(
+        self,
+        studio: Studio,
+        kept: gr.BrowserState,
+        work: Callable[..., Iterator[Step]],
+        endpoint: Callable[..., Iterator[Answer]],
+        *,
+        saved: Sequence[str],
+        shown: Collection[str],
+    ) -> None:
         self.studio = studio
-        self.job = job
         self.kept = kept
-        self.labels = {name: text for name, text in picture_labels(studio.ways).items() if name in job.shown}
+        self.work = work
+        self.savable = saved
+        self.labels = {name: text for name, text in picture_labels(studio.ways).items() if name in shown}
         self.recent = Recent()
-        self.work = on_gpu(job.work, job.pixels)
         self.question = on_gpu(studio.doubt, lambda small, *_: 2 * small.width * small.height)
         self.look_closer = on_gpu(studio.peek, studio.peeked_pixels)
-        with gr.Tab(job.title) as self.tab:
-            gr.Markdown(job.hint)
+        with gr.Tab(self.title) as self.tab:
+            gr.Markdown(self.hint)
             with gr.Row():
                 with gr.Column(scale=2, min_width=280):
                     self._add_inputs()
                 with gr.Column(scale=3, min_width=280, elem_classes="result"):
                     self._add_outputs()
         self.result = gr.State(Result())
-        self._wire_job()
+        self._wire_job(endpoint)
         self._wire_pictures()
+
+    @staticmethod
+    @abstractmethod
+    def tell(figures: Figures) -> tuple[str, str]:
+        """The figures as a verdict and a table."""
+
+    @abstractmethod
+    def add_settings(self) -> list[Component]:
+        """What else than the photo and the detail the job is asked by."""
+
+    def add_formats(self) -> list[Component]:
+        """The choice of a format in which files are saved, where there is one."""
+        return []
 
     def _add_inputs(self) -> None:
         self.photo = gr.Image(
@@ -148,21 +143,12 @@ class PhotoTab:
             alt_text="Your photo",
             elem_classes="drop",
         )
-        choices = [(label(name), name) for name in self.studio.models]
-        self.settings: list[Component] = (
-            [
-                gr.Textbox("", label="Part", info=PART_HINT, placeholder="0, 0, 400, 300", max_lines=1),
-                gr.Radio(CONDITIONS, value=MEASURE, label="Condition"),
-                gr.Checkbox(False, label="Halve it first", info=HALVE_HINT),
-                gr.CheckboxGroup(choices, value=[*self.studio.models], label="Models"),
-            ]
-            if self.job.has_parts
-            else [gr.Radio(WAYS_TO_SHRINK, value="bicubic", label="How it is shrunk")]
-        )
-        self.detail, self.button, self.stop = add_controls(self.studio, self.job.title, self.job.detail)
+        self.settings = self.add_settings()
+        self.detail, self.button, self.stop = add_controls(self.studio, self.title, DETAIL)
         self.examples = gr.Examples(
             [str(path) for path in find_images(EXAMPLES)], self.photo, label="Or click an animal"
         )
+        self.chosen_anew = (self.photo.upload, self.examples.load_input_event.then)
 
     def _add_outputs(self) -> None:
         first = opening(self.labels) if "original" in self.labels else None
@@ -171,10 +157,9 @@ class PhotoTab:
         with gr.Column(visible=False) as self.saving:
             with gr.Row():
                 self.downloads = [
-                    gr.DownloadButton(f"Save {name}", size="sm", min_width=120, visible=False)
-                    for name in self.job.saved
+                    gr.DownloadButton(f"Save {name}", size="sm", min_width=120, visible=False) for name in self.savable
                 ]
-            self.save_as = gr.Radio([*ENDINGS], value="PNG", label="Save as", visible=self.job.has_parts)
+            self.formats = self.add_formats()
             self.save_told = gr.Markdown(elem_classes="footnote")
         with gr.Column(visible=False) as self.details:
             with gr.Row():
@@ -191,7 +176,7 @@ class PhotoTab:
             with gr.Accordion("All figures", open=False):
                 self.figures = gr.JSON(label="Figures", show_label=False)
 
-    def _wire_job(self) -> None:
+    def _wire_job(self, endpoint: Callable[..., Iterator[Answer]]) -> None:
         inputs = [self.photo, self.detail, *self.settings]
         self.outputs = [self.figures, self.verdict, self.result]
         begins: dict[Any, Callable[..., Any]] = {
@@ -210,8 +195,7 @@ class PhotoTab:
             begins,
             [self.stage, self.details, self.doubt_told, self.result],
         )
-        more = [self.save_as] if self.job.has_parts else []
-        work.expose(self._endpoint(), [self.figures, *self.downloads, self.verdict], self.job.description, more)
+        work.expose(endpoint, [self.figures, *self.downloads, self.verdict], self.description, self.formats)
         visit = gr.State(Visit())
         self.photo.clear(self.forget, visit, self.kept, **QUIET)
         settings = inputs[1:]
@@ -228,21 +212,15 @@ class PhotoTab:
             preprocess=False,
             **PROMPT,  # without a queue `adopted` would not be seen to change
         )
-        new = NEW_PHOTO if self.job.has_parts else SCROLL
         triggers = {
             self.button.click: SCROLL,
             **{
                 move(self.require, [visit, *settings], None, preprocess=False, **QUIET).success: SCROLL
                 for move in moves
             },
-            self.photo.upload: new,
-            self.examples.load_input_event.then: new,
+            **dict.fromkeys(self.chosen_anew, self.new_photo),
             adopted.change: None,
         }
-        if self.job.has_parts:
-            part, _, halve, _ = self.settings
-            for chosen in (self.photo.upload, self.examples.load_input_event.then):
-                chosen(lambda: ("", False), None, [part, halve], **QUIET)
         self._wire_doubt(visit)
         shown = [self.rows, self.doubt_told, self.stage, self.details]
         stops = [self.stop.click, self.photo.clear]
@@ -271,11 +249,14 @@ class PhotoTab:
             # With a function, as Gradio answers a call of an event that has none with a traceback.
             made.success(lambda address: None, self.keepsake, None, js=DOWNLOAD, **QUIET)
             self._tell_gone(made)
-        encoding = self.save_as.input(
-            lambda: [gr.DownloadButton(interactive=False) for _ in self.downloads], None, self.downloads, **QUIET
-        )
-        for changed in (self.result.change, encoding.then):
-            changed(self.offer, [self.result, self.save_as], [*self.downloads, self.save_told, self.saving], **PROMPT)
+        changes = [self.result.change]
+        for setting in self.formats:
+            encoding = setting.input(
+                lambda: [gr.DownloadButton(interactive=False) for _ in self.downloads], None, self.downloads, **QUIET
+            )
+            changes.append(encoding.then)
+        for changed in changes:
+            changed(self.offer, [self.result, *self.formats], [*self.downloads, self.save_told, self.saving], **PROMPT)
         self._tell_gone(
             self.detail.input(
                 self.peek,
@@ -298,49 +279,12 @@ class PhotoTab:
             **QUIET,
         )
 
-    def _endpoint(self) -> Callable[..., Iterator[Answer]]:
-        """For programs: MCP tools can have no state among their outputs."""
-
-        def compare(photo: Photo, detail: float, degradation: str = "bicubic") -> Iterator[Answer]:
-            """For programs.
-
-            Args:
-                photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
-                detail: From 0, the most exact pixels, to 1, the crispest texture.
-                degradation: How the photo is shrunk: bicubic; camera, with blur, noise and JPEG; web, with JPEG.
-            """
-            yield from self._told(self.answers(photo, detail, degradation), "PNG")
-
-        def upscale(
-            photo: Photo,
-            detail: float,
-            part: str = "",
-            condition: str = MEASURE,
-            halve: bool = False,
-            models: Sequence[str] = (),
-            save_as: str = "PNG",
-        ) -> Iterator[Answer]:
-            """For programs.
-
-            Args:
-                photo: Address of the photo, or the photo itself as a data URL (data:image/jpeg;base64,…).
-                detail: From 0, the most exact pixels, to 1, the crispest texture.
-                part: Left, top, right, bottom in pixels; empty for all that does not take long, or the middle.
-                condition: Of the photo: clean, damaged (by noise or JPEG), or measure to have it found out.
-                halve: Whether to halve the photo first, as it was enlarged before.
-                models: Which ones enlarge it; all by default.
-                save_as: PNG, without loss, with the photo's bits and transparency; JPEG or WebP.
-            """
-            yield from self._told(self.answers(photo, detail, part, condition, halve, models), save_as)
-
-        return upscale if self.job.has_parts else compare
-
-    def _told(self, answers: Iterator[Answer], save_as: str) -> Iterator[Answer]:
-        """The answers with the files that are saved in place of the result."""
+    def told(self, answers: Iterator[Answer], save_as: str = "PNG") -> Iterator[Answer]:
+        """Answers for programs: with the files that are saved in place of the result, which MCP tools cannot have."""
         for figures, words, result in answers:
             with refusing():
                 files = self.saved(result, save_as) if figures else {}
-            yield figures, *(files.get(name) for name in self.job.saved), words
+            yield figures, *(files.get(name) for name in self.savable), words
 
     def nothing(self, words: str) -> Answer:
         """An answer without figures; what is finished stays."""
@@ -368,21 +312,17 @@ class PhotoTab:
                     yield None, tell_progress(step, time.monotonic() - started), new
                 self.recent.keep(key, result)
         figures = result.figures or {}
-        yield figures, add_notes(self.job.tell(figures)[0], result.notes), result
+        yield figures, add_notes(self.tell(figures)[0], result.notes), result
 
     def chosen(self, settings: Sequence[Any]) -> set[str]:
         """The models that are asked for by the values of the settings."""
-        return set(settings[-1]) if self.job.has_parts else {*self.studio.models}
+        return {*self.studio.models}
 
-    def saved(self, result: Result, save_as: str) -> Paths:
-        """The files of the pictures that there are so far, by the pictures' names; errors as of `save`."""
-        shown = {name: result.paths[name] for name in self.job.saved if name in result.paths}
-        if not self.job.has_parts:
-            return shown
-        how = {name: model.weights(result.detail, damaged=result.damaged) for name, model in self.studio.models.items()}
-        return save(shown, result.files, result.stem, how, save_as)
+    def saved(self, result: Result, save_as: str = "PNG") -> Paths:
+        """The files of the pictures that there are so far, by the pictures' names: PNG, as they are shown."""
+        return {name: result.paths[name] for name in self.savable if name in result.paths}
 
-    def offer(self, result: Result, save_as: str) -> Answer:
+    def offer(self, result: Result, save_as: str = "PNG") -> Answer:
         """The buttons that save what there is so far; why there are none."""
         files, told = {}, ""
         try:
@@ -391,7 +331,7 @@ class PhotoTab:
         except gr.Error as error:
             told = error.message
         buttons = (
-            gr.DownloadButton(value=files.get(name), visible=name in files, interactive=True) for name in self.job.saved
+            gr.DownloadButton(value=files.get(name), visible=name in files, interactive=True) for name in self.savable
         )
         return *buttons, told, gr.Column(visible=bool(result.paths))
 
@@ -400,7 +340,7 @@ class PhotoTab:
 
         Gradio opens the first tab before the one of the address.
         """
-        addresses = ["", f"#{self.job.title.lower()}"]
+        addresses = ["", f"#{self.title.lower()}"]
         return f"(kept, ...rest) => [{addresses}.includes(location.hash) ? kept : null, ...rest]"
 
     def forget(self, visit: Visit) -> dict[str, Any]:
@@ -410,7 +350,7 @@ class PhotoTab:
 
     def keep(self, *job: Any) -> dict[str, Any]:
         """What the browser keeps of a job, for the other tab and for when the page is loaded again."""
-        return {"tab": self.job.title, "job": job}
+        return {"tab": self.title, "job": job}
 
     async def adopt(self, kept: Any, times: int, visit: Visit, *settings: Any) -> Any:
         """The photo that the visitor chose last, unless it is here or gone, and how it was asked for if that was here.
@@ -424,7 +364,7 @@ class PhotoTab:
                     path = let_in(name)
                     if not visit.photo or Path(visit.photo["path"]) != path:
                         with suppress(ValueError, gr.Error):  # such as a model that the page has no more
-                            if title == self.job.title:
+                            if title == self.title:
                                 pairs = zip([self.detail, *self.settings], others, strict=True)
                                 settings = tuple([await check(component, value) for component, value in pairs])
                         return times + 1, str(path), *settings
@@ -439,7 +379,7 @@ class PhotoTab:
         """What belongs to a finished job; of one that was stopped, the pictures that there are."""
         if result.figures is None:
             return gr.skip(), gr.skip(), self.show_finished(result, visit), gr.Column(visible=False)
-        table = self.job.tell(result.figures)[1]
+        table = self.tell(result.figures)[1]
         if self.studio.has_dial:
             table = f"With detail at {result.detail:g}:\n\n{table}"
         told = DOUBT if "doubt" in result.paths else ""
@@ -485,7 +425,7 @@ class PhotoTab:
         """The address of what can be taken away, made on demand, with a closer look at the middle of what is seen."""
         if result.figures is None or not seen:
             return None
-        told, table = self.job.tell(result.figures)
+        told, table = self.tell(result.figures)
         headline, sentence = told.removeprefix("## ").split("\n", 1)
         maps = [DOUBT] * ("doubt" in result.paths) + [MAPS] * ("map" in result.paths)
         rows = "\n\n".join([*maps, f"With detail at {result.detail:g}:", table, *result.notes])
