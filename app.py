@@ -177,6 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
             footer_links=["api", "settings"],
             mcp_server=options.mcp,
             run_history=False,
+            ssr_mode=False,  # which a Space would turn on, and which has a link preview of its own
             enable_monitoring=False,
             state_session_capacity=KEPT_VISITS,
             theme=THEME,
@@ -190,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     stop = Event()
     Thread(target=keep_clean, args=[page, folder, KEPT_SECONDS, stop], daemon=True).start()
-    if not hasattr(zero_gpu.spaces, "GPU"):  # lent to visitors alone
+    if not zero_gpu.is_lent():  # to visitors alone
         Thread(target=studio.warm_up, args=[find_images(EXAMPLES)[0]], daemon=True).start()
     page.block_thread()
     stop.set()

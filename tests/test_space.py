@@ -1,5 +1,6 @@
 """The page with models of the Hub, and on a Space."""
 
+import inspect
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 from app_server import running, tiny_models
@@ -283,6 +285,7 @@ def test_a_part_asks_for_a_gpu_by_its_own_pixels_before_they_are_enlarged(
 
     def lend(*, duration: Callable[..., int]) -> Callable[[Callable], Callable]:
         def note(function: Callable) -> Callable:
+            function = inspect.unwrap(function)
             asked[getattr(function, "func", function).__name__] = duration
             return function
 
@@ -296,3 +299,28 @@ def test_a_part_asks_for_a_gpu_by_its_own_pixels_before_they_are_enlarged(
     parts = [(Photo("cat", small, small), (0, 0, 128, 128))] * 12
     assert asked["rounds"](parts, 0.5) == 15  # 0.012 megapixels
     assert asked["rounds"](20 * parts, 0.5) == 15 + 7
+
+
+def test_what_is_refused_where_a_gpu_is_lent_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leaves a process of ZeroGPU is a failure of Gradio, or of anything else no more than its kind."""
+    monkeypatch.setattr(zero_gpu, "spaces", SimpleNamespace(GPU=lambda **_: lambda function: function))
+    (tmp_path / "text.png").write_text("no photo")
+    studio = Studio({name: Model(path) for name, path in tiny_models(tmp_path).items()})
+    compare = zero_gpu.on_gpu(studio.compare, studio.compared_pixels)
+    with pytest.raises(gr.Error, match=r"text\.png: not an image that can be read"):
+        list(compare(tmp_path / "text.png", 0))
+    steps = [step for _, step in studio.batch([tmp_path / "text.png", EXAMPLES / "cat_chelsea.png"], 0, compare)]
+    (problem,) = [step.problem for step in steps if step.problem]
+    assert problem.startswith("text.png: not an image that can be read")
+    assert steps[-1].figures
+
+
+@pytest.mark.parametrize(("said", "lent"), [("1", True), ("true", True), ("0", False), (None, False)])
+def test_a_space_lends_gpus_only_where_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, lent: bool
+) -> None:
+    monkeypatch.setattr(zero_gpu, "spaces", SimpleNamespace(GPU=lambda **_: None))
+    monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
+    if said:
+        monkeypatch.setenv("SPACES_ZERO_GPU", said)
+    assert zero_gpu.is_lent() == lent

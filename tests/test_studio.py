@@ -53,7 +53,7 @@ def test_what_a_job_takes_follows_from_the_one_before(studio: Studio, tmp_path: 
     list(studio.compare(noise(tmp_path / "tiny.png", 40, 40), 0))
     assert studio.limits.pace == pace
 
-    steps = list(studio.batch([square, tmp_path / "text.png", wide], 0))
+    steps = list(studio.batch([square, tmp_path / "text.png", wide], 0, studio.compare))
     expected = [step.seconds for _, step in steps[3:]]  # after a look at each
     assert expected[0] == pytest.approx(pace * (64 * 64 + 128 * 64))
     assert expected[-1] != expected[0]
@@ -66,7 +66,7 @@ def test_what_a_job_takes_follows_from_the_one_before(studio: Studio, tmp_path: 
 def test_a_batch_can_be_stopped_before_any_photo_is_read(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     monkeypatch.setattr(jobs, "decode", lambda name, *_: read.append(name) or (64, 64))
-    steps = studio.batch([Path("a.png"), Path("b.png")], 0)
+    steps = studio.batch([Path("a.png"), Path("b.png")], 0, studio.compare)
     seen = [(next(steps)[1].text, [*read]) for _ in range(2)]
     assert seen == [("Photo 1 of 2, a.png. Looking", []), ("Photo 2 of 2, b.png. Looking", ["a.png"])]
 

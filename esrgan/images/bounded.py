@@ -142,8 +142,11 @@ def serve(memory: int) -> None:
             answer = (function(*arguments), None)
         except Exception as error:
             answer = (None, error.with_traceback(None))
-        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
-        answers.flush()
+        try:
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+        except BrokenPipeError:  # the program has ended meanwhile
+            os._exit(0)
 
 
 decode = Decoder()

@@ -3,6 +3,7 @@
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ class BatchTab:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self.work = on_gpu(studio.batch, lambda paths, _: sum(map(studio.compared_pixels, paths)))
+        # A GPU is lent for a photo at a time: what is finished stays when it is not lent any longer.
+        self.work = partial(studio.batch, compare=on_gpu(studio.compare, studio.compared_pixels))
         with gr.Tab("Batch"):
             gr.Markdown(HINT)
             with gr.Row():

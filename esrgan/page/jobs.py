@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import gradio as gr
 import numpy as np
 from PIL import Image
 
@@ -155,15 +156,23 @@ class Studio:
         yield replace(step, done=1, text="done", errors=errors, winner=winner, figures=figures)
         self.limits.learn(pixels.shape[0] * pixels.shape[1], time.monotonic() - started)
 
-    def batch(self, paths: Sequence[Path], detail: float) -> Iterator[tuple[Path, Step]]:
-        """Compare on many photos; one that cannot be used is a step with a problem, and does not stop the rest."""
+    def batch(
+        self, paths: Sequence[Path], detail: float, compare: Callable[..., Iterator[Step]]
+    ) -> Iterator[tuple[Path, Step]]:
+        """Compare on many photos; one that cannot be used is a step with a problem, and does not stop the rest.
+
+        Args:
+            paths: of the photos.
+            detail: as for `compare`.
+            compare: that method of this, or what lends it a GPU.
+        """
         sizes = []
         for i, path in enumerate(paths):
             yield path, Step(0, f"Photo {i + 1} of {len(paths)}, {path.name}. Looking")
             sizes.append(self.compared_pixels(path))
         total = sum(sizes) or 1
         for i, path in enumerate(paths):
-            for step in self._attempt(path, detail):
+            for step in self._attempt(compare(path, detail), path.name):
                 done = (sum(sizes[:i]) + step.done * sizes[i]) / total
                 text = f"Photo {i + 1} of {len(paths)}, {path.name}. {step.text}"
                 yield path, replace(step, done=done, text=text, seconds=self._expect(total, self.models))
@@ -305,14 +314,16 @@ class Studio:
         """How many pixels are enlarged for `peek`."""
         return (box[2] - box[0]) * (box[3] - box[1]) // SCALE**2
 
-    def _attempt(self, path: Path, detail: float) -> Iterator[Step]:
+    def _attempt(self, steps: Iterator[Step], name: str) -> Iterator[Step]:
         try:
-            for step in self.compare(path, detail):
+            for step in steps:
                 if step.figures and not all(isfinite(value) for row in step.figures.values() for value in row.values()):
-                    raise ImageError(f"{path.name}: too plain to compare; a result has no error at all.")
+                    raise ImageError(f"{name}: too plain to compare; a result has no error at all.")
                 yield step
         except ImageError as error:
             yield Step(1, "left out", problem=str(error))
+        except gr.Error as error:  # of a process that a GPU was lent to
+            yield Step(1, "left out", problem=error.message)
 
     def _enlarge(
         self,
