@@ -309,7 +309,7 @@ def test_what_is_guessed_is_shown_once_it_is_asked_for(
         assert np.array_equal(visitor.pictures("doubt")[0], expected)
         assert visitor.tab.get_by_text("What is bright is most likely invented").is_visible()
     if title == "Compare":  # shrunk otherwise it is another small photo
-        visitor.tab.get_by_label("As a camera does").check()
+        visitor.tab.get_by_label("With blur and noise").check()
         visitor.tab.get_by_text("What is bright is most likely invented").wait_for(state="hidden")
         visitor.tab.locator(".choices button").filter(has_text="Doubt").wait_for(state="detached")
 

@@ -136,7 +136,7 @@ def test_a_damaged_photo_goes_to_the_camera_stage_and_the_notes_say_why(repairin
     assert np.array_equal(web.results["mixed"], repairing.models["mixed"].at(1)(shown))
     assert web.notes == (
         "It has JPEG of quality 40.",
-        "The weights for damaged photos are at work, which the dial does not change. Mixed has none of them.",
+        "The weights for damaged photos are at work, which the slider does not change. Mixed has none of them.",
     )
     box = (64, 32, 160, 128)
     peeked = repairing.peek(shown, box, 1, damaged=True)["dogs"]
@@ -158,11 +158,14 @@ def test_of_the_models_that_are_asked_for_alone_it_is_told_which_weights_are_at_
     photo = Image.open(EXAMPLES / "cat_chelsea.png").convert("RGB").crop((100, 60, 228, 156))
     dogs = upscaled(repairing, photo, tmp_path / "photo.jpg", names=["dogs"])
     assert dogs.damaged
-    assert dogs.notes[-1] == "The weights for damaged photos are at work, which the dial does not change."
+    assert dogs.notes[-1] == "The weights for damaged photos are at work, which the slider does not change."
     names = {name: model.weights(0.75, damaged=dogs.damaged) for name, model in repairing.models.items()}
     assert names == {"mixed": "detail0.75", "dogs": "camera"}
     mixed = upscaled(repairing, photo, tmp_path / "photo.jpg", names=["mixed"])
     assert (mixed.damaged, mixed.notes) == (False, ())
+    dogs_alone = Studio({"dogs": repairing.models["dogs"]})
+    assert [dogs_alone.has_dial(damaged=damaged) for damaged in (False, True)] == [True, False]
+    assert repairing.has_dial(damaged=True)  # by Mixed, which has no weights for damaged photos
     asked = upscaled(repairing, photo, tmp_path / "photo.jpg", names=["mixed"], condition="damaged")
     assert (asked.damaged, asked.notes) == (
         False,

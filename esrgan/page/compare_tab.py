@@ -18,7 +18,7 @@ HINT = explained(
 DESCRIPTION = """Shrink a photo by 4, bring it back by bicubic and by each model, and measure each result against the
 photo. Answers the metrics (psnr_y and psnr_rgb in dB, ssim_y, lpips) of each way and of dogs_minus_mixed, the pictures
 as PNG, and the verdict in words. Detail runs from 0, the most exact pixels, to 1, the crispest texture."""
-WAYS_TO_SHRINK = [("Cleanly", "bicubic"), ("As a camera does", "camera"), ("As the web does", "web")]
+WAYS_TO_SHRINK = [("Cleanly", "bicubic"), ("With blur and noise", "camera"), ("With JPEG", "web")]
 
 
 class CompareTab(PhotoTab):

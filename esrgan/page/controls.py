@@ -161,7 +161,7 @@ class Work:
 
 def add_controls(studio: Studio, title: str, detail: float) -> tuple[gr.Slider, gr.Button, gr.Button]:
     """The dial of detail, where it stands at first; the button that starts a job; the one that stops it."""
-    dial = gr.Slider(0, 1, detail, step=0.05, label="Detail", info=DETAIL_HINT, visible=studio.has_dial)
+    dial = gr.Slider(0, 1, detail, step=0.05, label="Detail", info=DETAIL_HINT, visible=studio.has_dial(damaged=False))
     with gr.Row():
         return dial, gr.Button(title, variant="primary", min_width=120), gr.Button("Stop", min_width=80, scale=0)
 

@@ -100,10 +100,9 @@ class Studio:
         """All that enlarge."""
         return ("bicubic", *self.models)
 
-    @property
-    def has_dial(self) -> bool:
-        """Whether detail changes anything."""
-        return any(model.has_dial for model in self.models.values())
+    def has_dial(self, *, damaged: bool) -> bool:
+        """Whether detail changes anything; `damaged` as of `Step`."""
+        return any(len(model.ends(damaged=damaged)) > 1 for model in self.models.values())
 
     def warm_up(self, photo: Path) -> None:
         """Do once, on a small part, what takes longer the first time, and learn how fast the machine is."""

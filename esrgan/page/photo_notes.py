@@ -42,7 +42,7 @@ def tell_stage(damaged: bool, models: Mapping[str, Model]) -> tuple[str, ...]:
     without = [label(name) for name, model in models.items() if not model.camera]
     if len(without) == len(models):
         return ("There are no weights for damaged photos; the usual ones are at work.",)
-    told = "The weights for damaged photos are at work, which the dial does not change."
+    told = "The weights for damaged photos are at work, which the slider does not change."
     return (f"{told} {' and '.join(without)} has none of them." if without else told,)
 
 

@@ -379,11 +379,13 @@ class PhotoTab(ABC):
         """What belongs to a finished job; of one that was stopped, the pictures that there are."""
         if result.figures is None:
             return gr.skip(), gr.skip(), self.show_finished(result, visit), gr.Column(visible=False)
-        table = self.tell(result.figures)[1]
-        if self.studio.has_dial:
-            table = f"With detail at {result.detail:g}:\n\n{table}"
+        table = "\n\n".join([*self._tell_detail(result), self.tell(result.figures)[1]])
         told = DOUBT if "doubt" in result.paths else ""
         return table, told, gr.skip(), gr.Column(visible=True)  # the stage follows the result by itself
+
+    def _tell_detail(self, result: Result) -> list[str]:
+        """Where the slider stood, if that made a difference."""
+        return [f"With detail at {result.detail:g}:"] if self.studio.has_dial(damaged=result.damaged) else []
 
     def show_finished(self, result: Result, visit: Visit) -> Any:
         """The pictures there are, when no more will come: unless a job goes on, which shows its own."""
@@ -428,7 +430,7 @@ class PhotoTab(ABC):
         told, table = self.tell(result.figures)
         headline, sentence = told.removeprefix("## ").split("\n", 1)
         maps = [DOUBT] * ("doubt" in result.paths) + [MAPS] * ("map" in result.paths)
-        rows = "\n\n".join([*maps, f"With detail at {result.detail:g}:", table, *result.notes])
+        rows = "\n\n".join([*maps, *self._tell_detail(result), table, *result.notes])
         words = Told(headline, sentence, rows, self.labels, result.figures)
         ways = [way for way in self.studio.ways if way in result.paths]
         with refusing():

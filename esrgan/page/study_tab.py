@@ -18,7 +18,7 @@ from ..evaluation.study import PROTOCOL
 from .wording import INTERVAL, NUMBERS, explained
 
 PICTURES = {
-    "seeds.png": "Dogs minus mixed, each training of six smaller ones, and the mean with its 95 % interval",
+    "seeds.png": "Dogs minus mixed in three pairs of short trainings, and the mean with its 95 % interval",
     "differences.png": "Dogs minus mixed, photo by photo, and the mean with its 95 % interval",
     "plate.png": "The part of each example photo where bicubic interpolation loses most",
     "curves.png": "How the Dogs model learned: losses of both stages, and PSNR on photos it never saw",
@@ -26,8 +26,8 @@ PICTURES = {
 }
 WORDS = f"""A *specialist* learned from dogs alone, a *generalist* from many kinds of animals. Both learn in two stages.
 In the **L1 stage** a model learns to be right on average, pixel by pixel: exact, a little soft. In the **adversarial
-stage** a second network, which tells its pictures from photos, teaches it texture: crisp, partly invented. The dial of
-detail goes from the one to the other. **Between seeds**: how far trainings differ that begin with other random numbers.
+stage** a second network, which tells its pictures from photos, teaches it texture: crisp, partly invented. The *Detail*
+slider goes from the one to the other. **Between seeds**: how far trainings differ that begin with other random numbers.
 
 {INTERVAL}
 

@@ -26,8 +26,8 @@ ssim_y, lpips) of each result, shrunk back, against the photo, and of the two mo
 as PNG, and a sentence about them. Detail runs from 0, the most exact pixels, to 1, the crispest texture. Part is left,
 top, right, bottom in pixels; by default all of a photo that does not take long, and else its middle."""
 PART_HINT = "Which part of a large photo: left, top, right, bottom in pixels. Empty: all of it, or as much as is quick."
-CONDITIONS = [("Find out", MEASURE), ("Clean", CLEAN), ("Noisy or compressed", DAMAGED)]
-HALVE_HINT = "For a photo that was enlarged before, and shows no more than half its pixels would."
+CONDITIONS = [("Detect", MEASURE), ("Clean", CLEAN), ("Noisy or compressed", DAMAGED)]
+HALVE_HINT = "For a photo that was enlarged before: half its size holds all its detail."
 
 
 class UpscaleTab(PhotoTab):

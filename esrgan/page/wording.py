@@ -53,15 +53,15 @@ MAPS = explained(
 DOUBT = explained(
     f"*Doubt*: the models agree {SCALE} they do not. **What is bright is most likely invented**: do not identify an "
     "animal by it.",
-    f"""Mixed and Dogs are asked at detail 0 and at detail 1. The brightest colour stands for four results whose
-brightness differs by {DOUBT_END} of 255 levels or more (standard deviation). What is dark may be wrong too, where all
-of them make the same mistake.""",
+    f"""Results of Mixed and Dogs are compared, each at its softest and its crispest; of damaged photos, those of their
+weights for such. At the brightest colour their brightness differs by {DOUBT_END} of 255 levels or more (standard
+deviation). What is dark may be wrong too, where all of them make the same mistake.""",
 )
 
 
 def tell_doubt(done: float) -> str:
     """How far the map of doubt is, 0..1."""
-    return f"Asking both models at both ends of the dial: {100 * done:.0f} %"
+    return f"Comparing the models: {100 * done:.0f} %"
 
 
 def tell_progress(step: Step, seconds: float) -> str:
@@ -140,10 +140,10 @@ def tell_batch(evaluation: Evaluation, problems: Sequence[str]) -> tuple[str, st
     count = len(evaluation.photos)
     signed = METRICS["psnr_y"].spell(difference.mean, "+")
     low, high = (METRICS["psnr_y"].spell(value, "+") for value in (difference.low, difference.high))
-    headline, sure = "No winner", "Other photos of this kind could turn it round"
+    headline, sure = "No winner", "Other photos of this kind could reverse this"
     if difference.low > 0 or difference.high < 0:
         headline = f"The {'Dogs' if difference.mean > 0 else 'Mixed'} model wins"
-        sure = "Other photos of this kind would hardly turn it round"
+        sure = "Other photos of this kind would hardly reverse this"
     if count < LEAST_PHOTOS:
         headline, sure = "Too few photos to tell", f"{LEAST_PHOTOS} are the least for a verdict"
     left_out = "\n\nLeft out:" + "".join(f"\n- {problem}" for problem in problems) if problems else ""
