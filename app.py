@@ -96,7 +96,8 @@ def build(studio: Studio, notes: Sequence[str] = ()) -> gr.Blocks:
 
 
 def given_models() -> dict[str, str]:
-    """The models that the page has by default: those of `models.json` here, which `esrgan deploy-space` writes.
+    """The models that the page has by default: those of `models.json` here, which `esrgan deploy-space` writes, or of
+    the environment, which wins; `./` is this folder.
 
     Raises:
         FileError: that file is damaged.
@@ -115,8 +116,8 @@ def given_models() -> dict[str, str]:
                 f"{listed}: not a list of models ({error}); write one by `esrgan deploy-space --dry-run`, or remove it."
             ) from error
         models |= given
-    own = {name: str(HERE / source) if source.startswith("./") else source for name, source in models.items()}
-    return {name: os.environ.get(f"ESRGAN_{name.upper()}", source) for name, source in own.items()}
+    wanted = {name: os.environ.get(f"ESRGAN_{name.upper()}", source) for name, source in models.items()}
+    return {name: str(HERE / source) if source.startswith("./") else source for name, source in wanted.items()}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

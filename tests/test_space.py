@@ -104,6 +104,9 @@ def test_a_list_of_models_may_be_saved_by_any_editor_and_leave_out_bundled_ones(
     (tmp_path / "models.json").write_text('{"cats": "./models/cats"}', encoding="utf-8-sig")
     monkeypatch.setattr(app, "HERE", tmp_path)
     assert app.given_models() == {"mixed": "mixed", "dogs": "dogs", "cats": str(tmp_path / "models" / "cats")}
+    monkeypatch.setenv("ESRGAN_DOGS", "./models/dogs")
+    monkeypatch.setenv("ESRGAN_CATS", "me/cats")
+    assert app.given_models() == {"mixed": "mixed", "dogs": str(tmp_path / "models" / "dogs"), "cats": "me/cats"}
 
 
 def test_one_stage_in_the_cache_is_enough_to_start(published: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
