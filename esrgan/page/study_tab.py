@@ -21,7 +21,7 @@ PICTURES = {
     "seeds.png": "Dogs minus mixed in three pairs of short trainings, and the mean with its 95 % interval",
     "differences.png": "Dogs minus mixed, photo by photo, and the mean with its 95 % interval",
     "plate.png": "The part of each example photo where bicubic interpolation loses most",
-    "curves.png": "How the Dogs model learned: losses of both stages, and PSNR on photos it never saw",
+    "curves.png": "How the Dogs model learned: losses of both stages, and PSNR and LPIPS on photos it never saw",
     "curves-wgan-gp.png": "How a model of dogs learned by the paper's recipe, with losses like those it shows",
 }
 WORDS = f"""A *specialist* learned from dogs alone, a *generalist* from many kinds of animals. Both learn in two stages.

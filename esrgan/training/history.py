@@ -1,6 +1,7 @@
 """What a training did, step by step: `history.csv` and `curves.png`."""
 
 import csv
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ Row = dict[str, Any]
 HISTORY = "history.csv"
 CURVES = "curves.png"
 TERMS = "terms of the losses"
+ACROSS = 3  # panels at most: on a page their words can still be read
 NO_TERMS = ("stage", "step", "learning_rate", "generator", "discriminator", "bicubic_psnr_y")
 
 
@@ -80,9 +82,12 @@ class History:
         from matplotlib.figure import Figure
 
         panels = self._panels()
-        figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
+        down = math.ceil(len(panels) / ACROSS)
+        across = math.ceil(len(panels) / down)
+        figure = Figure(figsize=(5 * across, 3.6 * down), layout="constrained")
         offset = max((row["step"] for row in self.rows if row["stage"] == "psnr"), default=0)
-        for axes, (title, rows, columns) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for place, (title, rows, columns) in enumerate(panels):
+            axes = figure.add_subplot(down, across, place + 1)
             for column, label in columns.items():
                 points = [
                     (row["step"] + offset * (rows is self.rows and row["stage"] == "gan"), row[column])
