@@ -1,4 +1,4 @@
-"""The tab of the page where a photo is shrunk, and each model has to bring it back."""
+"""The tab of the page where a photo is shrunk, and enlarged again by each model."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ from .wording import explained, tell_comparison
 from .zero_gpu import on_gpu
 
 HINT = explained(
-    "Your photo is shrunk to a quarter of its width and height, and each model has to bring it back.",
+    "Your photo is shrunk to a quarter of its width and height, and each model enlarges it again.",
     "So there is an original to measure the results by: whoever comes closer to it wins.",
 )
-DESCRIPTION = """Shrink a photo by 4, bring it back by bicubic and by each model, and measure each result against the
+DESCRIPTION = """Shrink a photo by 4, enlarge it again by bicubic and by each model, and measure each result against the
 photo. Answers the metrics (psnr_y and psnr_rgb in dB, ssim_y, lpips) of each way and of dogs_minus_mixed, the pictures
 as PNG, and the verdict in words. Detail runs from 0, the most exact pixels, to 1, the crispest texture."""
 WAYS_TO_SHRINK = [("Cleanly", "bicubic"), ("With blur and noise", "camera"), ("With JPEG", "web")]

@@ -117,7 +117,7 @@ class Studio:
             logger.error("%s", error)
 
     def compare(self, path: Path, detail: float, degradation: str = "bicubic") -> Iterator[Step]:
-        """Shrink a photo by 4, bring it back in every way, and measure each result against it.
+        """Shrink a photo by 4, enlarge it again in every way, and measure each result against it.
 
         A photo that would take long is made smaller first.
 
