@@ -19,7 +19,7 @@ from esrgan.training import sources
 from esrgan.training.datasets import Photos
 from esrgan.training.duplicates import difference_hash, near_duplicates
 from esrgan.training.sources import load_rows
-from esrgan.training.species import is_called
+from esrgan.training.species import _words, is_called
 
 PHOTO = Image.open(EXAMPLES / "polar_bear.png").convert("RGB")
 Make = Callable[[Iterable[str]], Path]
@@ -193,7 +193,7 @@ def test_names_are_compared_as_people_mean_them(name: str, wanted: str, same: bo
 
 @given(st.text(min_size=1))
 def test_any_name_is_called_by_itself_unless_it_has_no_words(name: str) -> None:
-    assert is_called(name, name) == bool(sources._words(name))
+    assert is_called(name, name) == bool(_words(name))
 
 
 def test_fewer_photos_than_asked_for_is_a_warning_with_both_numbers(
