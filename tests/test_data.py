@@ -182,13 +182,14 @@ def test_unusable_photos_are_skipped_and_named_once(make: Make, caplog: pytest.L
     PHOTO.crop((0, 0, 1, 1)).save(folder / "pixel.png")
     (folder / "torn.jpg").write_bytes((folder / "torn.jpg").read_bytes()[:600])
     (folder / "text.jpg").write_text("no photo")
+    empty = {"image": {"bytes": b"", "path": None}}
     with caplog.at_level(logging.INFO, "esrgan"):
-        photos = Photos(load_rows(str(folder)), min_side=32)
+        photos = Photos([*load_rows(str(folder)), empty], min_side=32)
     assert len(photos) == 2
     assert len(caplog.records) == 1
     message = caplog.records[0].getMessage()
-    assert message.startswith("4 skipped")
-    for name in ("small.png", "pixel.png", "torn.jpg", "text.jpg"):
+    assert message.startswith("5 skipped")
+    for name in ("small.png", "pixel.png", "torn.jpg", "text.jpg", "photo 6: not an image"):
         assert message.count(name) == 1, name
     assert "good" not in message
 

@@ -48,7 +48,7 @@ def find_photo(row: dict[str, Any], number: int) -> tuple[str | bytes, str]:
         number: of the row, for a photo without a name.
     """
     image = row["image"]
-    return image["bytes"] or image["path"], str(image["path"] or f"photo {number}")
+    return image["bytes"] or image["path"] or b"", str(image["path"] or f"photo {number}")
 
 
 def make_pair(content: bytes, name: str, min_side: int) -> Pair:
