@@ -169,9 +169,9 @@ def run(options: Options, recipe: Esrgan) -> None:
     try:
         Trainer(recipe, options, photos, validation, accelerator, checkpoints, on_checkpoint).train()
     except Stopped:
-        accelerator.end_training()
         if uploads:
             uploads.catch_up()
+        accelerator.end_training()
         raise
     accelerator.end_training()
     if uploads:

@@ -53,6 +53,7 @@ class Uploads:
         try:
             files = self._gather(model)
         except (EsrganError, OSError) as error:
+            self.passed_over = model
             logger.warning("%s: not published (%s); the next checkpoint will try again.", self.repo_id, error)
         else:
             self.pending = self.pool.submit(self._publish, files)

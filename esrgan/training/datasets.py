@@ -78,6 +78,7 @@ def read_content(content: str | bytes, name: str) -> bytes:
 
     Raises:
         ImageError: it cannot be read.
+        DataError: the connection broke off.
     """
     if isinstance(content, bytes):
         return content
@@ -86,8 +87,10 @@ def read_content(content: str | bytes, name: str) -> bytes:
             return Path(content).read_bytes()
         with fsspec.open(content) as file:
             return bytes(file.read())
-    except (HTTPError, OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ImageError(f"{name}: cannot be read ({error}).") from error
+    except HTTPError as error:  # a photo that is left out for it would make another set of the photos
+        raise DataError(f"{name}: cannot be fetched ({error}); try again, or resume.") from error
 
 
 def spread(paths: Sequence[Path], count: int) -> list[Path]:

@@ -28,7 +28,8 @@ def shifted(x: Tensor, mix: Tensor, most: int) -> Tensor:
 
 def numbers(mix: Tensor, count: int) -> list[Tensor]:
     """Further numbers, uniform in 0..1, of a sample's one: `count` of shape (N, 1, 1, 1)."""
-    return [(mix * prime % 1).view(-1, 1, 1, 1) for prime in PRIMES[:count]]
+    mix = mix if mix.device.type == "mps" else mix.double()  # Apple's GPUs have no double precision
+    return [(mix * prime % 1).float().view(-1, 1, 1, 1) for prime in PRIMES[:count]]
 
 
 def recoloured(x: Tensor, mix: Tensor) -> Tensor:
