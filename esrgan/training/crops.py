@@ -117,7 +117,7 @@ def make_loader(photos: Photos | Stream, recipe: Esrgan, numbers: range, pin_mem
 def on(device: torch.device, x: Tensor) -> Tensor:
     """A tensor of the CPU on a device, without waiting for it where that is safe.
 
-    Of Apple's GPUs it is not: they may read the tensor after its memory has another use (pytorch issue 189690).
+    Of Apple's GPUs it is not: they may read the tensor after its memory has another use (pytorch #189690).
     """
     return x.to(device, non_blocking=device.type != "mps")
 
